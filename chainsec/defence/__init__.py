@@ -1,0 +1,1 @@
+"""The agent: features, behaviour, detectors, policy, receipts. Knows no chain."""

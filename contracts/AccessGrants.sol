@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.37;
+
+import {AccessManaged} from "@openzeppelin/contracts/access/manager/AccessManaged.sol";
+import {IAccessGrants} from "./interfaces/IAccessGrants.sol";
+import {IConsentLedger} from "./interfaces/IConsentLedger.sol";
+import {IDidRegistry} from "./interfaces/IDidRegistry.sol";
+
+/// @title AccessGrants
+/// @notice One slot for a request, one for a grant. A request is identified by the hash of its fields: the slot holds
+/// where it stands, the event and the next caller hold the rest.
+contract AccessGrants is AccessManaged, IAccessGrants {
+    struct RequestState {
+        Status status;
+        uint40 requestedAt;
+    }
+
+    /// @inheritdoc IAccessGrants
+    bytes32 public constant MEMBER = "chainsec.member";
+    /// @inheritdoc IAccessGrants
+    bytes32 public constant GATEWAY = "chainsec.gateway";
+
+    uint8 private constant ALL_SCOPES = 7;
+
+    IConsentLedger private immutable _CONSENTS;
+    IDidRegistry private immutable _IDENTITIES;
+
+    mapping(bytes32 id => RequestState) private _requests;
+    mapping(bytes32 key => Grant) private _grants;
+    mapping(address requester => uint40) private _quarantinedUntil;
+    bool private _paused;
+
+    /// @param authority the AccessManager that decides who calls what.
+    /// @param consents ledger of owners' consent.
+    /// @param identities ERC-1056 registry that names organisations' members and gateways.
+    constructor(address authority, IConsentLedger consents, IDidRegistry identities) AccessManaged(authority) {
+        _CONSENTS = consents;
+        _IDENTITIES = identities;
+    }
+
+    /// @inheritdoc IAccessGrants
+    function request(
+        address organisation,
+        bytes32 asset,
+        bytes32 purpose,
+        uint8 scope,
+        uint40 until,
+        bytes32 context
+    ) external returns (bytes32 id) {
+        return _record(Request(msg.sender, organisation, asset, purpose, scope, until, context));
+    }
+
+    /// @inheritdoc IAccessGrants
+    function requestMany(address organisation, Filing[] calldata filings) external restricted {
+        if (!_IDENTITIES.validDelegate(organisation, GATEWAY, msg.sender)) {
+            revert AccessGrantsNotItsGateway(organisation, msg.sender);
+        }
+        for (uint256 i = 0; i < filings.length; ++i) {
+            Filing calldata f = filings[i];
+            _record(Request(f.requester, organisation, f.asset, f.purpose, f.scope, f.until, f.context));
+        }
+    }
+
+    /// @inheritdoc IAccessGrants
+    function decideMany(Settlement[] calldata settlements) external restricted returns (uint256 granted) {
+        for (uint256 i = 0; i < settlements.length; ++i) {
+            Settlement calldata settlement = settlements[i];
+            bytes32 id = requestId(settlement.request);
+            Status status = _requests[id].status;
+            if (status == Status.None) revert AccessGrantsUnknownRequest(id);
+            if (status != Status.Pending) {
+                emit DecisionSkipped(id, settlement.receipt);
+            } else {
+                (Status outcome,) = _settle(id, settlement);
+                if (outcome == Status.Granted) ++granted;
+            }
+        }
+    }
+
+    /// @inheritdoc IAccessGrants
+    function overrule(Settlement calldata settlement) external restricted returns (Basis basis) {
+        Request calldata item = settlement.request;
+        bytes32 id = requestId(item);
+        if (_requests[id].status == Status.None) revert AccessGrantsUnknownRequest(id);
+        bytes32 key = _key(item.requester, item.asset, item.purpose);
+        if (settlement.verdict != Verdict.Grant && _grants[key].until != 0) {
+            delete _grants[key];
+            emit AccessRevoked(item.requester, item.asset, item.purpose, settlement.receipt);
+        }
+        (, basis) = _settle(id, settlement);
+    }
+
+    /// @inheritdoc IAccessGrants
+    function revoke(address requester, bytes32 asset, bytes32 purpose, bytes32 receipt) external restricted {
+        bytes32 key = _key(requester, asset, purpose);
+        if (_grants[key].until == 0) revert AccessGrantsNoGrant(requester, asset, purpose);
+        delete _grants[key];
+        emit AccessRevoked(requester, asset, purpose, receipt);
+    }
+
+    /// @inheritdoc IAccessGrants
+    function quarantine(address requester, uint40 until, bytes32 receipt) external restricted {
+        _quarantinedUntil[requester] = until;
+        emit RequesterQuarantined(requester, until, receipt);
+    }
+
+    /// @inheritdoc IAccessGrants
+    function release(address requester, bytes32 receipt) external restricted {
+        delete _quarantinedUntil[requester];
+        emit RequesterReleased(requester, receipt);
+    }
+
+    /// @inheritdoc IAccessGrants
+    function pause() external restricted {
+        _paused = true;
+        emit AccessPaused(msg.sender);
+    }
+
+    /// @inheritdoc IAccessGrants
+    function resume() external restricted {
+        _paused = false;
+        emit AccessResumed(msg.sender);
+    }
+
+    /// @inheritdoc IAccessGrants
+    function hasAccess(address requester, bytes32 asset, bytes32 purpose, uint8 scope) external view returns (bool) {
+        return accessBasis(requester, asset, purpose, scope) == Basis.Agreed;
+    }
+
+    /// @inheritdoc IAccessGrants
+    function grantOf(address requester, bytes32 asset, bytes32 purpose) external view returns (Grant memory) {
+        return _grants[_key(requester, asset, purpose)];
+    }
+
+    /// @inheritdoc IAccessGrants
+    function statusOf(bytes32 id) external view returns (Status status, uint40 requestedAt) {
+        RequestState memory state = _requests[id];
+        return (state.status, state.requestedAt);
+    }
+
+    /// @inheritdoc IAccessGrants
+    function quarantinedUntil(address requester) external view returns (uint40) {
+        return _quarantinedUntil[requester];
+    }
+
+    /// @inheritdoc IAccessGrants
+    function isPaused() external view returns (bool) {
+        return _paused;
+    }
+
+    /// @inheritdoc IAccessGrants
+    function accessBasis(address requester, bytes32 asset, bytes32 purpose, uint8 scope)
+        public
+        view
+        returns (Basis)
+    {
+        Grant memory grant = _grants[_key(requester, asset, purpose)];
+        if (scope == 0 || grant.scope & scope != scope) return Basis.NoGrant;
+        if (block.timestamp > grant.until) return Basis.Expired;
+        (Basis basis, uint32 version) = _standing(requester, grant.organisation, asset, purpose, scope);
+        if (basis != Basis.Agreed) return basis;
+        return version == grant.consentVersion ? Basis.Agreed : Basis.NoConsent;
+    }
+
+    /// @inheritdoc IAccessGrants
+    function requestId(Request calldata item) public pure returns (bytes32) {
+        return keccak256(abi.encode(item));
+    }
+
+    function _record(Request memory item) private returns (bytes32 id) {
+        id = keccak256(abi.encode(item));
+        if (_requests[id].status != Status.None) revert AccessGrantsDuplicateRequest(id);
+        if (item.scope == 0 || item.scope > ALL_SCOPES || item.until < block.timestamp) {
+            revert AccessGrantsInvalidRequest(id);
+        }
+        _requests[id] = RequestState(Status.Pending, uint40(block.timestamp));
+        emit AccessRequested(
+            id, item.requester, item.asset, item.organisation, item.purpose, item.scope, item.until, item.context
+        );
+    }
+
+    /// @dev The contract has the last word: a grant that does not stand becomes a denial with its reason.
+    function _settle(bytes32 id, Settlement calldata settlement)
+        private
+        returns (Status outcome, Basis basis)
+    {
+        Request calldata item = settlement.request;
+        basis = settlement.basis;
+        uint40 until;
+        if (settlement.verdict == Verdict.Grant) {
+            uint32 version;
+            until = item.until < settlement.latestUntil ? item.until : settlement.latestUntil;
+            (basis, version) = _standing(item.requester, item.organisation, item.asset, item.purpose, item.scope);
+            if (basis == Basis.Agreed && block.timestamp > until) basis = Basis.Expired;
+            if (basis == Basis.Agreed) {
+                outcome = Status.Granted;
+                _grants[_key(item.requester, item.asset, item.purpose)] =
+                    Grant(item.organisation, until, version, item.scope);
+            } else {
+                outcome = Status.Denied;
+                until = 0;
+            }
+        } else {
+            outcome = settlement.verdict == Verdict.Escalate ? Status.Escalated : Status.Denied;
+        }
+        _requests[id].status = outcome;
+        emit AccessDecided(id, item.requester, item.asset, outcome, basis, until, settlement.receipt);
+    }
+
+    /// @dev Everything that must hold besides the grant itself, cheapest refusals first.
+    function _standing(address requester, address organisation, bytes32 asset, bytes32 purpose, uint8 scope)
+        private
+        view
+        returns (Basis, uint32 version)
+    {
+        if (_paused) return (Basis.Paused, 0);
+        if (block.timestamp <= _quarantinedUntil[requester]) return (Basis.Quarantined, 0);
+        version = _CONSENTS.versionCovering(asset, organisation, purpose, scope);
+        if (version == 0) return (Basis.NoConsent, 0);
+        if (requester != organisation && !_IDENTITIES.validDelegate(organisation, MEMBER, requester)) {
+            return (Basis.NotMember, 0);
+        }
+        return (Basis.Agreed, version);
+    }
+
+    function _key(address requester, bytes32 asset, bytes32 purpose) private pure returns (bytes32) {
+        return keccak256(abi.encode(requester, asset, purpose));
+    }
+}

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.37;
+
+import {AccessManager} from "@openzeppelin/contracts/access/manager/AccessManager.sol";
+import {IAuthorityRoles} from "./interfaces/IAuthorityRoles.sol";
+
+/// @title Who may call what, with delays and guardians
+/// @notice OpenZeppelin's AccessManager with three rules that no administrator can bend: the agent's account holds no
+/// other role, the agent's role administers and guards nothing, and it opens one door only, the Sentinel.
+contract Authority is AccessManager, IAuthorityRoles {
+    /// @inheritdoc IAuthorityRoles
+    uint64 public constant AGENT = 1;
+    /// @inheritdoc IAuthorityRoles
+    uint64 public constant GUARDIAN = 2;
+    /// @inheritdoc IAuthorityRoles
+    uint64 public constant GATEWAY = 3;
+    /// @inheritdoc IAuthorityRoles
+    uint64 public constant STEWARD = 4;
+    /// @inheritdoc IAuthorityRoles
+    uint64 public constant NOTARY = 5;
+    /// @inheritdoc IAuthorityRoles
+    uint64 public constant POLICY = 6;
+    /// @inheritdoc IAuthorityRoles
+    uint64 public constant SENTINEL = 7;
+
+    address private _agentDoor;
+
+    /// @param admin first holder of ADMIN_ROLE.
+    constructor(address admin) AccessManager(admin) {
+        _setRoleGuardian(POLICY, GUARDIAN);
+        emit RoleLabel(AGENT, "AGENT");
+        emit RoleLabel(GUARDIAN, "GUARDIAN");
+        emit RoleLabel(GATEWAY, "GATEWAY");
+        emit RoleLabel(STEWARD, "STEWARD");
+        emit RoleLabel(NOTARY, "NOTARY");
+        emit RoleLabel(POLICY, "POLICY");
+        emit RoleLabel(SENTINEL, "SENTINEL");
+    }
+
+    /// @inheritdoc IAuthorityRoles
+    function setAgentDoor(address door) external onlyAuthorized {
+        if (_agentDoor != address(0)) revert AuthorityDoorAlreadySet(_agentDoor);
+        _agentDoor = door;
+        emit AgentDoorSet(door);
+    }
+
+    /// @inheritdoc IAuthorityRoles
+    function agentDoor() external view returns (address) {
+        return _agentDoor;
+    }
+
+    function _grantRole(uint64 roleId, address account, uint32 grantDelay, uint32 executionDelay)
+        internal
+        override
+        returns (bool)
+    {
+        if (roleId == AGENT) {
+            if (_holds(ADMIN_ROLE, account)) revert AuthorityRoleConflict(account, ADMIN_ROLE);
+            for (uint64 other = GUARDIAN; other <= SENTINEL; ++other) {
+                if (_holds(other, account)) revert AuthorityRoleConflict(account, other);
+            }
+        } else if (_holds(AGENT, account)) {
+            revert AuthorityRoleConflict(account, AGENT);
+        }
+        return super._grantRole(roleId, account, grantDelay, executionDelay);
+    }
+
+    function _setRoleAdmin(uint64 roleId, uint64 admin) internal override {
+        if (admin == AGENT) revert AuthorityAgentHasNoPower(roleId);
+        super._setRoleAdmin(roleId, admin);
+    }
+
+    function _setRoleGuardian(uint64 roleId, uint64 guardian) internal override {
+        if (guardian == AGENT) revert AuthorityAgentHasNoPower(roleId);
+        super._setRoleGuardian(roleId, guardian);
+    }
+
+    function _setTargetFunctionRole(address target, bytes4 selector, uint64 roleId) internal override {
+        if (roleId == AGENT && target != _agentDoor) revert AuthorityNotTheAgentDoor(target);
+        super._setTargetFunctionRole(target, selector, roleId);
+    }
+
+    /// @dev Counts memberships that wait for their grant delay too; `hasRole` would not.
+    function _holds(uint64 roleId, address account) private view returns (bool) {
+        (uint48 since,,,) = getAccess(roleId, account);
+        return since != 0;
+    }
+}

@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.37;
+
+import {AccessManaged} from "@openzeppelin/contracts/access/manager/AccessManaged.sol";
+import {EIP712} from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
+import {SignatureChecker} from "@openzeppelin/contracts/utils/cryptography/SignatureChecker.sol";
+import {Nonces} from "@openzeppelin/contracts/utils/Nonces.sol";
+import {IAssetRegistry} from "./interfaces/IAssetRegistry.sol";
+import {IConsentLedger} from "./interfaces/IConsentLedger.sol";
+import {IDidRegistry} from "./interfaces/IDidRegistry.sol";
+
+/// @title ConsentLedger
+/// @notice One slot per (asset, grantee, purpose). The version in it makes every renewal a consent of its own, so that
+/// a grant which rests on a withdrawn consent never comes back to life.
+contract ConsentLedger is AccessManaged, EIP712, Nonces, IConsentLedger {
+    struct Consent {
+        uint40 until;
+        uint32 version;
+        uint8 scope;
+        Status status;
+    }
+
+    uint8 private constant ALL_SCOPES = 7;
+    bytes32 private constant TERMS_TYPEHASH = keccak256(
+        "Consent(bytes32 asset,address grantee,bytes32 purpose,uint8 scope,uint40 until,bytes32 record,uint256 nonce,uint256 deadline)"
+    );
+
+    IAssetRegistry private immutable _ASSETS;
+    IDidRegistry private immutable _IDENTITIES;
+
+    mapping(bytes32 key => Consent) private _consents;
+
+    /// @param authority the AccessManager that decides who calls what.
+    /// @param assets registry that names each asset's owner.
+    /// @param identities ERC-1056 registry that names each owner's controller.
+    constructor(address authority, IAssetRegistry assets, IDidRegistry identities)
+        AccessManaged(authority)
+        EIP712("ChainSec ConsentLedger", "1")
+    {
+        _ASSETS = assets;
+        _IDENTITIES = identities;
+    }
+
+    /// @inheritdoc IConsentLedger
+    function give(Terms calldata terms) external {
+        _requireController(terms.asset, msg.sender);
+        _give(terms);
+    }
+
+    /// @inheritdoc IConsentLedger
+    function giveMany(Terms[] calldata terms) external {
+        for (uint256 i = 0; i < terms.length; ++i) {
+            _requireController(terms[i].asset, msg.sender);
+            _give(terms[i]);
+        }
+    }
+
+    /// @inheritdoc IConsentLedger
+    function giveBySig(Terms calldata terms, uint256 deadline, bytes calldata signature) external {
+        if (block.timestamp > deadline) revert ConsentLedgerSignatureExpired(deadline);
+        address controller = _controllerOf(terms.asset);
+        bytes32 structHash = keccak256(
+            abi.encode(
+                TERMS_TYPEHASH,
+                terms.asset,
+                terms.grantee,
+                terms.purpose,
+                terms.scope,
+                terms.until,
+                terms.record,
+                _useNonce(controller),
+                deadline
+            )
+        );
+        if (!SignatureChecker.isValidSignatureNowCalldata(controller, _hashTypedDataV4(structHash), signature)) {
+            revert ConsentLedgerInvalidSignature(controller);
+        }
+        _give(terms);
+    }
+
+    /// @inheritdoc IConsentLedger
+    function withdraw(bytes32 asset, address grantee, bytes32 purpose) external {
+        _requireController(asset, msg.sender);
+        uint32 version = _end(asset, grantee, purpose, Status.Withdrawn);
+        emit ConsentWithdrawn(asset, grantee, purpose, version);
+    }
+
+    /// @inheritdoc IConsentLedger
+    function revoke(bytes32 asset, address grantee, bytes32 purpose, bytes32 reason) external restricted {
+        uint32 version = _end(asset, grantee, purpose, Status.Revoked);
+        emit ConsentRevoked(asset, grantee, purpose, version, msg.sender, reason);
+    }
+
+    /// @inheritdoc IConsentLedger
+    function isValid(bytes32 asset, address grantee, bytes32 purpose) external view returns (bool) {
+        return _inForce(_consents[_key(asset, grantee, purpose)]);
+    }
+
+    /// @inheritdoc IConsentLedger
+    function versionCovering(bytes32 asset, address grantee, bytes32 purpose, uint8 scope)
+        external
+        view
+        returns (uint32)
+    {
+        Consent memory consent = _consents[_key(asset, grantee, purpose)];
+        return _inForce(consent) && consent.scope & scope == scope ? consent.version : 0;
+    }
+
+    /// @inheritdoc IConsentLedger
+    function consentOf(bytes32 asset, address grantee, bytes32 purpose)
+        external
+        view
+        returns (Status status, uint32 version, uint8 scope, uint40 until)
+    {
+        Consent memory consent = _consents[_key(asset, grantee, purpose)];
+        return (consent.status, consent.version, consent.scope, consent.until);
+    }
+
+    function _give(Terms calldata terms) private {
+        if (
+            terms.scope == 0 || terms.scope > ALL_SCOPES || terms.until < block.timestamp || terms.grantee == address(0)
+        ) revert ConsentLedgerInvalidTerms(terms.asset);
+        Consent storage consent = _consents[_key(terms.asset, terms.grantee, terms.purpose)];
+        uint32 version = consent.version + 1;
+        consent.until = terms.until;
+        consent.version = version;
+        consent.scope = terms.scope;
+        consent.status = Status.Given;
+        emit ConsentGiven(
+            terms.asset, terms.grantee, terms.purpose, version, terms.scope, terms.until, terms.record
+        );
+    }
+
+    function _end(bytes32 asset, address grantee, bytes32 purpose, Status status) private returns (uint32) {
+        Consent storage consent = _consents[_key(asset, grantee, purpose)];
+        if (!_inForce(consent)) revert ConsentLedgerNotInForce(asset, grantee, purpose);
+        consent.status = status;
+        return consent.version;
+    }
+
+    function _requireController(bytes32 asset, address account) private view {
+        if (_controllerOf(asset) != account) revert ConsentLedgerNotController(asset, account);
+    }
+
+    function _controllerOf(bytes32 asset) private view returns (address) {
+        return _IDENTITIES.identityOwner(_ASSETS.ownerOf(asset));
+    }
+
+    function _inForce(Consent memory consent) private view returns (bool) {
+        return consent.status == Status.Given && block.timestamp <= consent.until;
+    }
+
+    function _key(bytes32 asset, address grantee, bytes32 purpose) private pure returns (bytes32) {
+        return keccak256(abi.encode(asset, grantee, purpose));
+    }
+}

@@ -1,0 +1,241 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.37;
+
+import {AccessManaged} from "@openzeppelin/contracts/access/manager/AccessManaged.sol";
+import {IAccessGrants} from "./interfaces/IAccessGrants.sol";
+import {IAssetRegistry} from "./interfaces/IAssetRegistry.sol";
+import {ISentinel} from "./interfaces/ISentinel.sol";
+
+/// @title Sentinel
+/// @notice Holds the limits; what is limited lives in AccessGrants. Limits and the use made of them share one slot, so
+/// that a batch of decisions reads and writes it once.
+contract Sentinel is AccessManaged, ISentinel {
+    /// @dev 248 bits. `window` numbers the window that the two counters belong to.
+    struct Bounds {
+        uint8 sensitivityCeiling;
+        uint24 window_s;
+        uint24 grantsPerWindow;
+        uint24 restrictionsPerWindow;
+        uint32 maxQuarantine_s;
+        uint32 maxGrant_s;
+        uint40 window;
+        uint24 granted;
+        uint24 restricted;
+        bool suspended;
+    }
+
+    uint8 private constant MAX_SENSITIVITY = 3;
+
+    IAssetRegistry private immutable _ASSETS;
+    IAccessGrants private immutable _GRANTS;
+
+    Bounds private _bounds;
+    mapping(address requester => uint40) private _shieldedUntil;
+
+    modifier inService(bytes32 receipt) {
+        if (_bounds.suspended) revert SentinelAgentSuspended();
+        if (receipt == bytes32(0)) revert SentinelReceiptMissing();
+        _;
+    }
+
+    /// @param authority the AccessManager that decides who calls what.
+    /// @param assets registry that knows how sensitive an asset is.
+    /// @param grants where decisions take effect.
+    /// @param limits the first limits.
+    constructor(address authority, IAssetRegistry assets, IAccessGrants grants, Limits memory limits)
+        AccessManaged(authority)
+    {
+        _ASSETS = assets;
+        _GRANTS = grants;
+        _setLimits(limits);
+    }
+
+    /// @inheritdoc ISentinel
+    function decide(Decision calldata decision) external restricted inService(decision.receipt) {
+        bytes32 id = _GRANTS.requestId(decision.request);
+        (IAccessGrants.Status status,) = _GRANTS.statusOf(id);
+        if (uint8(status) > uint8(IAccessGrants.Status.Pending)) revert SentinelAlreadyDecided(id);
+        Bounds memory bounds = _currentBounds();
+        IAccessGrants.Settlement[] memory settlements = new IAccessGrants.Settlement[](1);
+        settlements[0] = _settlement(decision, bounds, bounds.grantsPerWindow - bounds.granted);
+        _settle(bounds, settlements);
+    }
+
+    /// @inheritdoc ISentinel
+    function decideMany(Decision[] calldata decisions) external restricted {
+        Bounds memory bounds = _currentBounds();
+        if (bounds.suspended) revert SentinelAgentSuspended();
+        uint256 left = bounds.grantsPerWindow - bounds.granted;
+        IAccessGrants.Settlement[] memory settlements = new IAccessGrants.Settlement[](decisions.length);
+        for (uint256 i = 0; i < decisions.length; ++i) {
+            Decision calldata decision = decisions[i];
+            if (decision.receipt == bytes32(0)) revert SentinelReceiptMissing();
+            settlements[i] = _settlement(decision, bounds, left);
+            if (settlements[i].verdict == IAccessGrants.Verdict.Grant) --left;
+        }
+        _settle(bounds, settlements);
+    }
+
+    /// @inheritdoc ISentinel
+    function revoke(address requester, bytes32 asset, bytes32 purpose, bytes32 receipt)
+        external
+        restricted
+        inService(receipt)
+    {
+        _spendRestriction();
+        _GRANTS.revoke(requester, asset, purpose, receipt);
+    }
+
+    /// @inheritdoc ISentinel
+    function quarantine(address requester, uint40 ttl_s, bytes32 receipt) external restricted inService(receipt) {
+        uint32 maximum_s = _bounds.maxQuarantine_s;
+        if (ttl_s == 0 || ttl_s > maximum_s) revert SentinelQuarantineTooLong(ttl_s, maximum_s);
+        uint40 shielded = _shieldedUntil[requester];
+        if (block.timestamp <= shielded) revert SentinelShielded(requester, shielded);
+        _spendRestriction();
+        _GRANTS.quarantine(requester, uint40(block.timestamp) + ttl_s, receipt);
+    }
+
+    /// @inheritdoc ISentinel
+    function raiseAlert(address subject, bytes32 kind, uint8 severity, bytes32 receipt)
+        external
+        restricted
+        inService(receipt)
+    {
+        emit AlertRaised(subject, kind, severity, receipt);
+    }
+
+    /// @inheritdoc ISentinel
+    function approve(IAccessGrants.Request calldata item, bytes32 receipt) external restricted {
+        IAccessGrants.Basis basis = _overrule(item, IAccessGrants.Verdict.Grant, receipt);
+        if (basis != IAccessGrants.Basis.Agreed) revert SentinelCannotGrant(_GRANTS.requestId(item), basis);
+    }
+
+    /// @inheritdoc ISentinel
+    function cancel(IAccessGrants.Request calldata item, bytes32 receipt) external restricted {
+        _overrule(item, IAccessGrants.Verdict.Deny, receipt);
+    }
+
+    /// @inheritdoc ISentinel
+    function release(address requester, bytes32 receipt) external restricted {
+        _shieldedUntil[requester] = uint40(block.timestamp) + _bounds.maxQuarantine_s;
+        _GRANTS.release(requester, receipt);
+    }
+
+    /// @inheritdoc ISentinel
+    function suspendAgent() external restricted {
+        _bounds.suspended = true;
+        emit AgentSuspended(msg.sender);
+    }
+
+    /// @inheritdoc ISentinel
+    function resumeAgent() external restricted {
+        _bounds.suspended = false;
+        emit AgentResumed(msg.sender);
+    }
+
+    /// @inheritdoc ISentinel
+    function setLimits(Limits calldata limits) external restricted {
+        _setLimits(limits);
+    }
+
+    /// @inheritdoc ISentinel
+    function limitsInForce() external view returns (Limits memory) {
+        Bounds memory bounds = _bounds;
+        return Limits(
+            bounds.sensitivityCeiling,
+            bounds.window_s,
+            bounds.grantsPerWindow,
+            bounds.restrictionsPerWindow,
+            bounds.maxQuarantine_s,
+            bounds.maxGrant_s
+        );
+    }
+
+    /// @inheritdoc ISentinel
+    function budgetLeft() external view returns (uint24 grants, uint24 restrictions) {
+        Bounds memory bounds = _currentBounds();
+        return (bounds.grantsPerWindow - bounds.granted, bounds.restrictionsPerWindow - bounds.restricted);
+    }
+
+    /// @inheritdoc ISentinel
+    function isAgentSuspended() external view returns (bool) {
+        return _bounds.suspended;
+    }
+
+    /// @inheritdoc ISentinel
+    function shieldedUntil(address requester) external view returns (uint40) {
+        return _shieldedUntil[requester];
+    }
+
+    /// @dev Lowers a verdict that the limits do not carry to an escalation: people decide what the agent may not.
+    function _settlement(Decision calldata decision, Bounds memory bounds, uint256 grantsLeft)
+        private
+        view
+        returns (IAccessGrants.Settlement memory settlement)
+    {
+        settlement.request = decision.request;
+        settlement.verdict = decision.verdict;
+        settlement.receipt = decision.receipt;
+        settlement.latestUntil = uint40(block.timestamp) + bounds.maxGrant_s;
+        if (decision.verdict == IAccessGrants.Verdict.Grant) {
+            if (grantsLeft == 0) {
+                settlement.verdict = IAccessGrants.Verdict.Escalate;
+                settlement.basis = IAccessGrants.Basis.BudgetSpent;
+            } else if (_ASSETS.sensitivityOf(decision.request.asset) > bounds.sensitivityCeiling) {
+                settlement.verdict = IAccessGrants.Verdict.Escalate;
+                settlement.basis = IAccessGrants.Basis.AboveCeiling;
+            }
+        }
+    }
+
+    function _settle(Bounds memory bounds, IAccessGrants.Settlement[] memory settlements) private {
+        bounds.granted += uint24(_GRANTS.decideMany(settlements));
+        _bounds = bounds;
+    }
+
+    function _overrule(IAccessGrants.Request calldata item, IAccessGrants.Verdict verdict, bytes32 receipt)
+        private
+        returns (IAccessGrants.Basis)
+    {
+        if (receipt == bytes32(0)) revert SentinelReceiptMissing();
+        return _GRANTS.overrule(
+            IAccessGrants.Settlement(item, verdict, IAccessGrants.Basis.Agreed, type(uint40).max, receipt)
+        );
+    }
+
+    function _spendRestriction() private {
+        Bounds memory bounds = _currentBounds();
+        if (bounds.restricted >= bounds.restrictionsPerWindow) revert SentinelBudgetSpent(bounds.restrictionsPerWindow);
+        ++bounds.restricted;
+        _bounds = bounds;
+    }
+
+    /// @dev The limits in force are kept when they are lowered under what the window has used already.
+    function _setLimits(Limits memory limits) private {
+        if (limits.sensitivityCeiling > MAX_SENSITIVITY || limits.window_s == 0) revert SentinelInvalidLimits();
+        Bounds memory bounds = _bounds;
+        bounds.sensitivityCeiling = limits.sensitivityCeiling;
+        bounds.window_s = limits.window_s;
+        bounds.grantsPerWindow = limits.grantsPerWindow;
+        bounds.restrictionsPerWindow = limits.restrictionsPerWindow;
+        bounds.maxQuarantine_s = limits.maxQuarantine_s;
+        bounds.maxGrant_s = limits.maxGrant_s;
+        bounds.window = uint40(block.timestamp / limits.window_s);
+        bounds.granted = limits.grantsPerWindow < bounds.granted ? limits.grantsPerWindow : bounds.granted;
+        bounds.restricted =
+            limits.restrictionsPerWindow < bounds.restricted ? limits.restrictionsPerWindow : bounds.restricted;
+        _bounds = bounds;
+        emit LimitsSet(limits);
+    }
+
+    function _currentBounds() private view returns (Bounds memory bounds) {
+        bounds = _bounds;
+        uint40 window = uint40(block.timestamp / bounds.window_s);
+        if (window != bounds.window) {
+            bounds.window = window;
+            bounds.granted = 0;
+            bounds.restricted = 0;
+        }
+    }
+}

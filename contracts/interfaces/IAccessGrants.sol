@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.37;
+
+/// @title Requests, decisions and grants
+interface IAccessGrants {
+    /// @notice What a decision says, and what became of it.
+    enum Verdict {
+        Deny,
+        Escalate,
+        Grant
+    }
+
+    /// @notice Where a request stands.
+    enum Status {
+        None,
+        Pending,
+        Denied,
+        Escalated,
+        Granted
+    }
+
+    /// @notice Why a use or a grant is refused; Agreed where it is not.
+    enum Basis {
+        Agreed,
+        NoGrant,
+        Expired,
+        NoConsent,
+        NotMember,
+        Quarantined,
+        Paused,
+        AboveCeiling,
+        BudgetSpent
+    }
+
+    /// @param requester who wants to use the asset.
+    /// @param organisation on whose behalf; consent names this party. The requester itself when it acts alone.
+    /// @param asset what is asked for.
+    /// @param purpose hash of the IRI of a DPV purpose.
+    /// @param scope set of actions: 1 read, 2 write, 4 export.
+    /// @param until last second of the grant asked for.
+    /// @param context hash of the off-chain context.
+    struct Request {
+        address requester;
+        address organisation;
+        bytes32 asset;
+        bytes32 purpose;
+        uint8 scope;
+        uint40 until;
+        bytes32 context;
+    }
+
+    /// @notice A request as a gateway files it, for a member of its organisation.
+    struct Filing {
+        address requester;
+        bytes32 asset;
+        bytes32 purpose;
+        uint8 scope;
+        uint40 until;
+        bytes32 context;
+    }
+
+    /// @notice A decision as the Sentinel passes it on: the verdict after its limits, and what lowered it.
+    struct Settlement {
+        Request request;
+        Verdict verdict;
+        Basis basis;
+        uint40 latestUntil;
+        bytes32 receipt;
+    }
+
+    /// @notice A grant as gateways read it.
+    struct Grant {
+        address organisation;
+        uint40 until;
+        uint32 consentVersion;
+        uint8 scope;
+    }
+
+    /// @notice Somebody asks for access.
+    event AccessRequested(
+        bytes32 indexed request,
+        address indexed requester,
+        bytes32 indexed asset,
+        address organisation,
+        bytes32 purpose,
+        uint8 scope,
+        uint40 until,
+        bytes32 context
+    );
+    /// @notice A request was decided. `basis` says what lowered the verdict that was sent, if anything did.
+    event AccessDecided(
+        bytes32 indexed request,
+        address indexed requester,
+        bytes32 indexed asset,
+        Status outcome,
+        Basis basis,
+        uint40 until,
+        bytes32 receipt
+    );
+    /// @notice A decision came too late: the request had been decided before.
+    event DecisionSkipped(bytes32 indexed request, bytes32 receipt);
+    /// @notice A grant ended before its time.
+    event AccessRevoked(address indexed requester, bytes32 indexed asset, bytes32 indexed purpose, bytes32 receipt);
+    /// @notice A requester is cut off.
+    event RequesterQuarantined(address indexed requester, uint40 until, bytes32 receipt);
+    /// @notice A requester is no longer cut off.
+    event RequesterReleased(address indexed requester, bytes32 receipt);
+    /// @notice All access stands still.
+    event AccessPaused(address by);
+    /// @notice Access goes on.
+    event AccessResumed(address by);
+
+    /// @notice The very same request stands already.
+    error AccessGrantsDuplicateRequest(bytes32 request);
+    /// @notice Scope is empty or has unknown bits, or the end lies in the past.
+    error AccessGrantsInvalidRequest(bytes32 request);
+    /// @notice The caller is no gateway of that organisation.
+    error AccessGrantsNotItsGateway(address organisation, address account);
+    /// @notice Nobody asked this.
+    error AccessGrantsUnknownRequest(bytes32 request);
+    /// @notice There is no grant to revoke.
+    error AccessGrantsNoGrant(address requester, bytes32 asset, bytes32 purpose);
+
+    /// @notice Ask for access in one's own name. @return id the request's identifier.
+    function request(
+        address organisation,
+        bytes32 asset,
+        bytes32 purpose,
+        uint8 scope,
+        uint40 until,
+        bytes32 context
+    ) external returns (bytes32 id);
+    /// @notice File requests of an organisation's members, as its gateway.
+    function requestMany(address organisation, Filing[] calldata filings) external;
+
+    /// @notice Settle pending requests; those decided before are skipped. @return granted how many were granted.
+    function decideMany(Settlement[] calldata settlements) external returns (uint256 granted);
+    /// @notice Settle a request whatever was decided before: the guardians' way. @return basis what spoke against it.
+    function overrule(Settlement calldata settlement) external returns (Basis basis);
+    /// @notice End a grant.
+    function revoke(address requester, bytes32 asset, bytes32 purpose, bytes32 receipt) external;
+    /// @notice Cut a requester off until a time.
+    function quarantine(address requester, uint40 until, bytes32 receipt) external;
+    /// @notice End a quarantine.
+    function release(address requester, bytes32 receipt) external;
+    /// @notice Let nothing through until resumed: break-glass.
+    function pause() external;
+    /// @notice Let access go on.
+    function resume() external;
+
+    /// @notice Whether `requester` may do all of `scope` with `asset` for `purpose` now.
+    function hasAccess(address requester, bytes32 asset, bytes32 purpose, uint8 scope) external view returns (bool);
+    /// @notice Why not; Agreed where access stands.
+    function accessBasis(address requester, bytes32 asset, bytes32 purpose, uint8 scope)
+        external
+        view
+        returns (Basis);
+    /// @notice The latest grant for these three, live or not; all zero where there is none.
+    function grantOf(address requester, bytes32 asset, bytes32 purpose) external view returns (Grant memory);
+    /// @notice Where a request stands, and when it was made.
+    function statusOf(bytes32 id) external view returns (Status status, uint40 requestedAt);
+    /// @notice Until when a requester is cut off; 0 or past: it is not.
+    function quarantinedUntil(address requester) external view returns (uint40);
+    /// @notice Whether all access stands still.
+    function isPaused() external view returns (bool);
+    /// @notice The identifier of a request.
+    function requestId(Request calldata item) external pure returns (bytes32);
+    /// @notice ERC-1056 delegate type of an organisation's members.
+    function MEMBER() external view returns (bytes32);
+    /// @notice ERC-1056 delegate type of an organisation's gateways.
+    function GATEWAY() external view returns (bytes32);
+}
