@@ -9,22 +9,30 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from functools import cache, cached_property
 from importlib.resources import files
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from eth_utils.abi import abi_to_signature
 
 from chainsec.digest import canonical_json, digest_json, keccak
 from chainsec.errors import CompilerError
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from eth_typing import ABIError
+
 __all__ = ["ARTIFACT_DIR", "Artifact", "artifact_names", "load_all_errors", "load_artifact", "write_artifacts"]
 
 ARTIFACT_DIR = Path(__file__).parents[1] / "artifacts"
+
+
+def _signature(entry: dict[str, Any]) -> str:
+    return abi_to_signature(cast("ABIError", entry))
 
 
 @dataclass(frozen=True)
@@ -67,7 +75,7 @@ class Artifact:
     def errors(self) -> Mapping[bytes, dict[str, Any]]:
         """ABI entry of each custom error by its 4-byte selector."""
         entries = (entry for entry in self.abi if entry["type"] == "error")
-        return MappingProxyType({keccak(abi_to_signature(entry).encode())[:4]: entry for entry in entries})
+        return MappingProxyType({keccak(_signature(entry).encode())[:4]: entry for entry in entries})
 
     def has_runtime(self, code: bytes) -> bool:
         """Tell whether ``code``, as a chain holds it, is this contract's, whatever its immutables say.
@@ -187,6 +195,6 @@ def load_all_errors() -> Mapping[bytes, dict[str, Any]]:
     for name in artifact_names():
         for selector, entry in load_artifact(name).errors.items():
             other = found.setdefault(selector, entry)
-            if abi_to_signature(other) != abi_to_signature(entry):
+            if _signature(other) != _signature(entry):
                 raise CompilerError(f"errors {other['name']} and {entry['name']} share selector 0x{selector.hex()}")
     return MappingProxyType(found)

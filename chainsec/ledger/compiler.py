@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from chainsec.errors import CompilerError
 from chainsec.ledger.artifact import ARTIFACT_DIR, Artifact
 from chainsec.ledger.solc import PINNED, PROJECT_ROOT, Compiler, CompilerSettings, find_compiler, report_of, run_solc
 from chainsec.ledger.sources import closure, find_modules, read_unit, source_hash
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
 
 __all__ = ["check_artifacts", "check_sources", "compile_source", "compile_sources"]
 
@@ -29,6 +31,7 @@ def _compile_units(
     compiler: Compiler,
     root: Path,
     settings: CompilerSettings,
+    *,
     remappings: Sequence[str] = (),
 ) -> tuple[dict[str, dict[str, Any]], list[dict[str, Any]]]:
     """Return solc's output by ``unit:contract`` for the selected units, and its warnings."""
@@ -260,7 +263,7 @@ def compile_source(
     units = closure({unit: text}, base, pairs)
     chosen = compiler or _find_for_user(base, settings)
     words = [f"{prefix}={target}" for prefix, target in pairs]
-    contracts, found = _compile_units(units, [unit], chosen, base, settings, words)
+    contracts, found = _compile_units(units, [unit], chosen, base, settings, remappings=words)
     for entry in found:
         warnings.warn(str(entry["formattedMessage"]).strip(), stacklevel=2)
     names = {place.rpartition(":")[2]: place for place, made in contracts.items() if _is_deployable(made)}

@@ -11,17 +11,19 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import solcx
 from solcx.exceptions import SolcError
 
 from chainsec.errors import CompilerError
 from chainsec.ledger.sources import find_modules
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
 
 __all__ = ["PINNED", "PROJECT_ROOT", "Compiler", "CompilerSettings", "find_compiler", "report_of", "run_solc"]
 
@@ -176,10 +178,10 @@ def report_of(entries: Iterable[Mapping[str, Any]], units: Mapping[str, str]) ->
     errors = list(entries)
     first = errors[0]
     place = first.get("sourceLocation") or {}
-    file = place.get("file")
+    file = str(place.get("file"))
     line = units[file].encode()[: place["start"]].count(b"\n") + 1 if file in units and place["start"] >= 0 else None
     text = "\n".join(str(entry.get("formattedMessage") or entry["message"]).strip() for entry in errors)
-    return CompilerError(text, file=file, line=line, code=first.get("errorCode"), count=len(errors))
+    return CompilerError(text, file=place.get("file"), line=line, code=first.get("errorCode"), count=len(errors))
 
 
 def run_solc(job: dict[str, Any], compiler: Compiler, root: Path) -> dict[str, Any]:

@@ -6,8 +6,8 @@ abuse (``attacks``), any chain or agent.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -23,20 +23,25 @@ from chainsec.scenarios.clinic import (
     Clinic,
     Patient,
     Staff,
-    build_clinic,
     chance,
     pick,
     stream,
     weigh,
 )
+from chainsec.scenarios.consortium import build_clinic
 from chainsec.scenarios.reception import DURATION_S, Asking, Reception, choose_action, choose_place
 from chainsec.scenarios.workload import Attempt, Workload
 
-_RATE_PER_SHIFT = {"physician": 3.3, "nurse": 3.0, "lab": 3.9, "clerk": 4.2, "researcher": 2.2}
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+_RATE_PER_SHIFT = {"physician": 3.1, "nurse": 2.8, "lab": 3.6, "clerk": 3.9, "researcher": 2.1}
 _CLINICAL_KINDS = {
     "physician": {"admin": 0.10, "chart": 0.52, "third": 0.38},
     "nurse": {"admin": 0.17, "chart": 0.66, "third": 0.17},
 }
+AFTERCARE_H, CLINIC_H = 120.0, 24.0
+"""For how long after a stay, and how near a clinic visit, a clinician still has reason to look, in hours."""
 QUARTER_END_DAYS = (25, 30)
 """First and one past the last day of the quarter's closing, when billing is busy."""
 
@@ -91,13 +96,13 @@ class _DailyLife:
             patient, kind, purpose = choice
             at_home = on_call and purpose != "emergency" and chance(rng, 0.6)
             place = choose_place(rng, person, day, at_home=at_home)
-            attempt = self._ask(person, patient, kind, purpose, hour, place)
+            attempt = self._ask(person, patient, kind, purpose, hour=hour, place=place)
             if attempt is not None:
                 yield attempt
                 return
 
     def _ask(
-        self, person: Staff, patient: Patient, kind: str, purpose: str, hour: float, place: Asking
+        self, person: Staff, patient: Patient, kind: str, purpose: str, *, hour: float, place: Asking
     ) -> Attempt | None:
         time_s = START_S + int(hour * HOUR_S)
         record = patient.records[kind]
@@ -108,7 +113,9 @@ class _DailyLife:
         if not self._clinic.consents_to(record, person.organisation, purpose, action, time_s + DURATION_S[purpose]):
             return None
         self._granted_until[key] = time_s + DURATION_S[purpose]
-        return self._reception.write_down(self._rng, person, patient, kind, action, purpose, time_s, place)
+        return self._reception.write_down(
+            self._rng, person, patient, kind=kind, action=action, purpose=purpose, time_s=time_s, asking=place
+        )
 
     def _choose(self, person: Staff, day: int, hour: float) -> tuple[Patient, str, str] | None:
         if person.role in CLINICAL:
@@ -116,7 +123,11 @@ class _DailyLife:
         rng = self._rng
         if person.role == "researcher":
             patient = pick(rng, self._cohorts[person.name] if chance(rng, 0.85) else self._clinic.patients)
-            return patient, weigh(rng, {"chart": 0.5, patient.specialty: 0.5}), "research" if chance(rng, 0.9) else "quality"
+            return (
+                patient,
+                weigh(rng, {"chart": 0.5, patient.specialty: 0.5}),
+                "research" if chance(rng, 0.9) else "quality",
+            )
         if person.role == "lab":
             if person.organisation in HOSPITALS:
                 busy = [p for p in self._by_house[person.organisation] if self._is_around(p, hour)]
@@ -134,7 +145,9 @@ class _DailyLife:
         rng = self._rng
         house = self._by_house[person.organisation]
         ward = person.ward_on(day)
-        reason = weigh(rng, {"own": 0.60, "cover": 0.12, "aftercare": 0.06, "consult": 0.09, "clinic": 0.07, "alarm": 0.06})
+        reason = weigh(
+            rng, {"own": 0.50, "cover": 0.12, "aftercare": 0.07, "consult": 0.15, "clinic": 0.10, "alarm": 0.06}
+        )
         if reason == "clinic" and person.role == "nurse":
             reason = "cover"
         purpose = "treatment"
@@ -143,11 +156,18 @@ class _DailyLife:
         elif reason == "cover":
             pool = [p for p in house if (s := p.stay_at(hour)) and s.ward == ward]
         elif reason == "aftercare":
-            pool = [p for p in house if any(s.end_h <= hour < s.end_h + 120 and person.name in s.carers for s in p.stays)]
+            pool = [
+                p
+                for p in house
+                if any(s.end_h <= hour < s.end_h + AFTERCARE_H and person.name in s.carers for s in p.stays)
+            ]
         elif reason == "clinic":
-            pool = [p for p in house if any(abs(visit - hour) <= 24 for visit in p.visits_h)]
+            pool = [p for p in house if any(abs(visit - hour) <= CLINIC_H for visit in p.visits_h)]
         elif reason == "consult" and chance(rng, 0.25):
-            pool, purpose = [p for p in self._clinic.patients if p.referred and p.organisation != person.organisation], "sharing"
+            pool, purpose = (
+                [p for p in self._clinic.patients if p.referred and p.organisation != person.organisation],
+                "sharing",
+            )
         elif reason == "consult":
             pool = [p for p in house if (s := p.stay_at(hour)) and s.ward != ward]
         else:
@@ -176,7 +196,7 @@ class _DailyLife:
         for index in rng.permutation(len(pool))[: 5 + int(rng.integers(7))]:
             hour += float(rng.exponential(0.12))
             kind = pool[index].specialty if purpose == "research" and chance(rng, 0.5) else "chart"
-            attempt = self._ask(person, pool[index], kind, purpose, hour, bulk)
+            attempt = self._ask(person, pool[index], kind, purpose, hour=hour, place=bulk)
             if attempt is not None:
                 yield attempt
 
@@ -231,9 +251,7 @@ def hospital(
         raise ValueError("need days >= 20, 6 <= history_days <= days - 10, staff >= 20, records >= 90, intensity > 0")
     clinic = build_clinic(seed, days=days, history_days=history_days, staff=staff, records=records)
     life = _DailyLife(seed, clinic, intensity)
-    normal = [
-        attempt for day in range(days) for person in clinic.staff for attempt in life.requests_of(person, day)
-    ]
+    normal = [attempt for day in range(days) for person in clinic.staff for attempt in life.requests_of(person, day)]
     normal.sort(key=lambda attempt: (attempt.time_s, attempt.requester, attempt.asset))
     live_from_s = START_S + history_days * DAY_S
     attempts = [*normal, *plan_attacks(seed, clinic, normal)]

@@ -6,6 +6,7 @@ only what the records show gets into the attributes.
 
 from __future__ import annotations
 
+import zlib
 from dataclasses import dataclass
 
 import numpy as np
@@ -92,7 +93,10 @@ def choose_place(rng: np.random.Generator, person: Staff, day: int, *, at_home: 
         return Asking(own, "vpn")
     if chance(rng, 0.025):
         return Asking(f"loan-{int(rng.integers(16**3)):03x}", pick(rng, ("wifi", "ward-lan")))
-    shared = workstation(person.organisation, ward, 1 + int(rng.integers(3)))
+    favourite = zlib.crc32(person.name.encode()) % 3
+    shared = workstation(
+        person.organisation, ward, 1 + (favourite + int(chance(rng, 0.25)) + int(chance(rng, 0.1))) % 3
+    )
     if person.role in {"clerk", "researcher"}:
         remote = chance(rng, 0.28 if person.role == "researcher" else 0.06)
         return Asking(own, "vpn" if remote else "office-lan")
@@ -110,6 +114,11 @@ def plan_uses(
     """Draw the uses that follow a grant, in time order; volumes are lognormal by kind of record.
 
     Args:
+        rng: the stream to draw from.
+        kind: of record; sets the usual volume.
+        action: what was asked for: ``read``, ``write`` or ``export``.
+        duration_s: how long the grant lasts, more than 60.
+        asking: how many uses, how large, how soon.
         beyond: probability that one use tries to export under a grant that does not allow it.
     """
     mean, spread = _LOG_VOLUME[kind]
@@ -165,12 +174,12 @@ class Reception:
         rng: np.random.Generator,
         person: Staff,
         patient: Patient,
+        *,
         kind: str,
         action: str,
         purpose: str,
         time_s: int,
         asking: Asking,
-        *,
         attack: str | None = None,
         uses: tuple[PlannedUse, ...] | None = None,
     ) -> Attempt:

@@ -1,0 +1,1 @@
+"""Edges: command line, terminal, report. A command parses, calls one function below, renders."""

@@ -1,0 +1,173 @@
+"""The report as one HTML page that needs nothing else: no script, no font, no request, light, dark and on paper.
+
+Told from the top for a security architect: the finding, who is stopped, how fast, at what cost, then every
+figure in tables. All text of the run passes ``escape``. Layer: app. Not here: drawing (``plots``), the
+tables' contents (``report_tables``), files (``report``).
+"""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from typing import TYPE_CHECKING
+
+from chainsec.app import report_charts, report_tables, wording
+from chainsec.app.wording import escape
+from chainsec.scenarios.report_schema import deterministic_digest
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from chainsec.app.report_charts import Figure
+    from chainsec.app.report_tables import Table
+    from chainsec.scenarios.report_schema import Report
+
+_POLICY = "default-src 'none'; style-src 'unsafe-inline'"
+
+
+def render_report(report: Report) -> str:
+    """Return ``report`` as a self-contained page, the same text for equal reports."""
+    style = (files("chainsec.app") / "templates" / "report.css").read_text(encoding="utf-8")
+    title = escape(f"ChainSec report: {report.run.name}")
+    sections = [
+        _section(
+            "Who is stopped", _who(report), report_charts.quality_figures(report), [report_tables.comparison(report)]
+        ),
+        _section("What happens over time", _when(report), report_charts.time_figures(report), []),
+        _section("What it costs", _what(report), report_charts.cost_figures(report), [report_tables.gas(report)]),
+        _section("All figures", "", [], report_tables.all_figures(report)),
+    ]
+    return (
+        f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8"/>\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}"/>\n'
+        f'<meta name="viewport" content="width=device-width, initial-scale=1"/>\n'
+        f"<title>{title}</title>\n<style>{style}</style>\n</head>\n<body>\n{_header(report)}\n"
+        f"<main>\n{''.join(sections)}</main>\n{_footer(report)}\n</body>\n</html>\n"
+    )
+
+
+def _header(report: Report) -> str:
+    run = report.run
+    where = f"{run.kind}, seed {run.seed}, {run.engine}"
+    when = wording.moment(run.started_at_s, has_clock=run.has_clock)
+    span = f"{wording.amount(run.days)} simulated days from {when} UTC" if run.has_clock else "a log without times"
+    found = "".join(f"<li>{escape(sentence, 400)}</li>" for sentence in wording.findings(report))
+    return (
+        f'<header>\n<p class="brand">ChainSec report: {escape(run.name)} ({escape(where)}; {escape(span)})</p>\n'
+        f"<h1>{escape(wording.headline(report), 400)}</h1>\n{_tiles(report)}\n"
+        f'<ul class="findings">{found}</ul>\n</header>'
+    )
+
+
+def _tiles(report: Report) -> str:
+    quality, cost, audit = report.quality, report.cost, report.audit
+    rules = quality.baselines.get(wording.RULES)
+    revocation = report.latency.revocation_blocks
+    within = wording.NOT_MEASURED if revocation is None else wording.blocks(revocation.p99)
+    asked = wording.rate(quality.good_escalated_rate)
+    refused_by_rules = wording.rate(rules.good_denied_rate if rules else None)
+    cells = [
+        (
+            "Attacks stopped" if quality.per_attack else "Bad requests stopped",
+            wording.rate(quality.bad_stopped_rate),
+            f"rules only: {wording.rate(rules.bad_stopped_rate if rules else None)}",
+        ),
+        (
+            "Good requests refused",
+            wording.rate(quality.good_denied_rate),
+            f"{asked} to a guardian; rules only: {refused_by_rules}",
+        ),
+        (
+            "Data leaked",
+            wording.data_size(quality.leaked_bytes),
+            f"rules only: {wording.data_size(rules.leaked_bytes if rules else None)}",
+        ),
+        ("99 % revoked within", within, f"{wording.plural(report.decisions.revoked, 'grant')} taken back"),
+        (
+            "Gas per decision",
+            wording.count(cost.gas_per_decision),
+            f"{wording.short_count(cost.gas_total)} in {wording.plural(cost.transactions, 'transaction')}",
+        ),
+        (
+            "Evidence",
+            "verified" if audit.verified else "NOT verified",
+            f"{wording.plural(audit.blocks, 'block')}, {wording.plural(audit.receipts, 'receipt')}",
+        ),
+    ]
+    colours = {"verified": "ok", "NOT verified": "fail"}
+    tiles = "".join(
+        f'<div class="tile"><dt>{escape(name)}</dt><dd class="{colours.get(value, "figure")}">{escape(value)}</dd>'
+        f"<dd>{escape(note)}</dd></div>"
+        for name, value, note in cells
+        if value != wording.NOT_MEASURED
+    )
+    return f'<dl class="tiles">{tiles}</dl>'
+
+
+def _who(report: Report) -> str:
+    quality = report.quality
+    if not quality.good_requests + quality.bad_requests:
+        return "The log carries no labels, so nothing can be said about right and wrong."
+    return (
+        f"Over {wording.plural(quality.good_requests, 'good request')} and "
+        f"{wording.plural(quality.bad_requests, 'bad one')}, scored before their labels were shown to the agent."
+    )
+
+
+def _when(report: Report) -> str:
+    decisions = report.decisions
+    return (
+        f"{wording.count(decisions.granted)} granted, {wording.count(decisions.denied)} denied, "
+        f"{wording.count(decisions.escalated)} passed to a guardian. Afterwards "
+        f"{wording.plural(decisions.revoked, 'grant')} revoked and "
+        f"{wording.plural(decisions.quarantined, 'quarantine')} on {wording.plural(decisions.alerts, 'alert')}."
+    )
+
+
+def _what(report: Report) -> str:
+    return (
+        f"{wording.count(report.cost.gas_total)} gas in {wording.plural(report.cost.transactions, 'transaction')} "
+        f"and {wording.plural(report.audit.blocks, 'block')}."
+    )
+
+
+def _section(title: str, lead: str, figures: Sequence[Figure], tables: Sequence[Table]) -> str:
+    paragraph = f'<p class="lead">{escape(lead, 400)}</p>' if lead else ""
+    plots = f'<div class="plots">{"".join(map(_figure, figures))}</div>' if figures else ""
+    return f"<section>\n<h2>{escape(title)}</h2>\n{paragraph}{plots}{''.join(map(_table, tables))}</section>\n"
+
+
+def _figure(figure: Figure) -> str:
+    data = f"<details><summary>Figures</summary>{_table(figure.table)}</details>" if figure.table else ""
+    return (
+        f"<figure><h3>{escape(figure.title)}</h3>{figure.svg}"
+        f"<figcaption>{escape(figure.caption, 400)}</figcaption>{data}</figure>\n"
+    )
+
+
+def _table(table: Table) -> str:
+    if not table.rows:
+        return ""
+    kinds = [' class="number"' if i in table.numbers else "" for i in range(len(table.head))]
+    head = "".join(f'<th scope="col"{kind}>{escape(name)}</th>' for name, kind in zip(table.head, kinds, strict=True))
+    body = "".join(_row(row, kinds) for row in table.rows)
+    note = f'<p class="lead">{escape(table.note, 400)}</p>' if table.note else ""
+    return (
+        f'<div class="scroll"><table><caption>{escape(table.title)}</caption>'
+        f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>{note}\n"
+    )
+
+
+def _row(row: Sequence[str], kinds: Sequence[str]) -> str:
+    cells = "".join(f"<td{kind}>{escape(cell)}</td>" for cell, kind in zip(row[1:], kinds[1:], strict=True))
+    return f'<tr><th scope="row">{escape(row[0])}</th>{cells}</tr>\n'
+
+
+def _footer(report: Report) -> str:
+    return (
+        "<footer>\n<h2>Do not believe this page: recompute it</h2>\n"
+        "<p>The run directory is all it takes. This command links every block again, recomputes every score from "
+        "features and model file, and names the first record that differs:</p>\n"
+        "<pre><code>chainsec audit verify RUN_DIR</code></pre>\n"
+        "<p>Two runs of one seed agree in everything but wall-clock times; what they share has the digest "
+        f"<code>{deterministic_digest(report)}</code>.</p>\n</footer>"
+    )

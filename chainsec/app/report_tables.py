@@ -1,0 +1,240 @@
+"""What the report's tables say: one list of titled rows, for the page and for the terminal.
+
+Layer: app. Not here: markup; whoever shows a table escapes its cells.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from chainsec.app import wording
+from chainsec.digest import canonical_json
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from chainsec.scenarios.report_schema import Measures, Report
+
+MOST_ROWS = 200
+
+
+@dataclass(frozen=True)
+class Table:
+    """A titled table of plain text.
+
+    Args:
+        title: what the rows are about.
+        head: names of the columns.
+        rows: one text per column each; the first names the row.
+        numbers: indices of the columns that hold figures, set flush right.
+        note: a sentence below the table, "" for none.
+    """
+
+    title: str
+    head: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    numbers: frozenset[int] = frozenset()
+    note: str = ""
+
+
+def comparison(report: Report) -> Table:
+    """Return the agent's measures beside those of the baselines."""
+    quality = report.quality
+    names = wording.baseline_order(quality.baselines)
+    ways: list[Measures] = [quality, *(quality.baselines[name] for name in names)]
+    rows = [
+        ("area under the ROC curve", *(wording.score(way.auc) for way in ways)),
+        ("average precision", *(wording.score(way.average_precision) for way in ways)),
+        ("bad caught at 1 % of good refused", *(wording.rate(way.denial_recall_at_1pct) for way in ways)),
+        ("bad caught at 5 % of good refused", *(wording.rate(way.denial_recall_at_5pct) for way in ways)),
+        ("bad caught at 10 % of good refused", *(wording.rate(way.denial_recall_at_10pct) for way in ways)),
+        ("bad requests stopped, as decided", *(wording.rate(way.bad_stopped_rate) for way in ways)),
+        ("good requests refused, as decided", *(wording.rate(way.good_denied_rate) for way in ways)),
+        ("good requests to a guardian, as decided", *(wording.rate(way.good_escalated_rate) for way in ways)),
+        ("data leaked to bad requests", *(wording.data_size(way.leaked_bytes) for way in ways)),
+        ("records leaked to bad requests", *(wording.count(way.leaked_records) for way in ways)),
+    ]
+    return Table(
+        "The agent beside simpler ways", ("measure", "agent", *names), rows, frozenset(range(1, len(ways) + 1))
+    )
+
+
+def attacks(report: Report) -> Table:
+    """Return what became of each kind of attack, the most frequent first."""
+    quality = report.quality
+    rules = quality.baselines.get(wording.RULES)
+    rows = []
+    for kind, outcome in sorted(quality.per_attack.items(), key=lambda item: (-item[1].requests, item[0])):
+        by_rules = rules.per_attack.get(kind) if rules else None
+        rows.append(
+            (
+                kind,
+                wording.count(outcome.requests),
+                wording.count(outcome.denied),
+                wording.count(outcome.escalated),
+                wording.count(outcome.stopped),
+                wording.rate(outcome.recall),
+                wording.rate(by_rules.recall if by_rules else None),
+                wording.count(outcome.revoked_later),
+                wording.count(outcome.leaked_records),
+                wording.data_size(outcome.leaked_bytes),
+            )
+        )
+    head = ("attack", "requests", "denied", "escalated", "stopped", "share", "by rules", "revoked", "records", "data")
+    return _cut(Table("Attacks", head, rows, frozenset(range(1, len(head)))))
+
+
+def decisions(report: Report) -> Table:
+    """Return how many requests there were and what became of them."""
+    requests, made = report.requests, report.decisions
+    rows = [
+        ("requests in the log", requests.total),
+        ("history, learned from", requests.history),
+        ("live, decided on chain", requests.live),
+        ("bad lines skipped", requests.skipped),
+        ("granted", made.granted),
+        ("denied", made.denied),
+        ("escalated to a guardian", made.escalated),
+        ("lowered by the contract against the agent", made.overruled_by_contract),
+        ("grants revoked", made.revoked),
+        ("requesters quarantined", made.quarantined),
+        ("alerts", made.alerts),
+    ]
+    return _pairs("Requests and decisions", [(name, wording.count(value)) for name, value in rows])
+
+
+def latency(report: Report) -> Table:
+    """Return the percentiles of every delay, those of the machine's own clock marked."""
+    times = report.latency
+    rows = [
+        ("decision, blocks", *wording.percentiles(times.decision_blocks)),
+        ("revocation, blocks", *wording.percentiles(times.revocation_blocks)),
+        ("decision, ms on this machine", *wording.percentiles(times.decision_ms)),
+    ]
+    return Table("Delays", ("from event to answer", "median", "95 %", "99 %"), rows, frozenset({1, 2, 3}))
+
+
+def chain(report: Report) -> Table:
+    """Return what the chain holds and charged, and what the audit found."""
+    cost, audit = report.cost, report.audit
+    rows = [
+        ("transactions", wording.count(cost.transactions)),
+        ("gas in all", wording.count(cost.gas_total)),
+        ("gas per decision", wording.count(cost.gas_per_decision)),
+        ("blocks replayed", wording.count(audit.blocks)),
+        ("receipts recomputed", wording.count(audit.receipts)),
+        ("evidence", "verified" if audit.verified else "NOT verified"),
+    ]
+    if audit.first_difference is not None:
+        rows.append(("first difference", audit.first_difference))
+    if audit.head_hash is not None:
+        rows.append(("last block", audit.head_hash))
+    return _pairs("Chain and evidence", rows)
+
+
+def speed(report: Report) -> Table:
+    """Return the wall-clock figures: they differ from machine to machine."""
+    rows = [
+        ("decisions per second", wording.amount(report.throughput.decisions_per_s)),
+        ("seconds in all", wording.amount(report.throughput.elapsed_s)),
+    ]
+    return _pairs("Speed on this machine", rows, "Wall-clock times are no part of what two runs of one seed share.")
+
+
+def gas(report: Report) -> Table:
+    """Return the gas of every kind of operation, the dearest in sum first."""
+    rows = [
+        (
+            name,
+            wording.count(entry.items),
+            wording.count(entry.transactions),
+            wording.count(entry.gas_per_item),
+            wording.count(entry.gas_total),
+        )
+        for name, entry in sorted(report.cost.gas_by_operation.items(), key=lambda item: (-item[1].gas_total, item[0]))
+    ]
+    head = ("operation", "times", "transactions", "gas each", "gas in all")
+    return _cut(Table("Gas by operation", head, rows, frozenset({1, 2, 3, 4})))
+
+
+def parties(report: Report) -> Table:
+    """Return the organisations and what was decided for their members."""
+    rows = [
+        (
+            party.name,
+            *map(
+                wording.count,
+                (party.members, party.records, party.requests, party.granted, party.denied, party.escalated),
+            ),
+        )
+        for party in report.parties
+    ]
+    head = ("organisation", "members", "records", "requests", "granted", "denied", "escalated")
+    return _cut(Table("Parties", head, rows, frozenset(range(1, 7))))
+
+
+def alerts(report: Report) -> Table:
+    """Return the alerts in time order, at most ``MOST_ROWS``."""
+    rows = [
+        (
+            wording.moment(alert.time_s, has_clock=report.run.has_clock),
+            wording.count(alert.block),
+            alert.kind,
+            alert.requester,
+            alert.response,
+            wording.score(alert.score),
+            wording.count(alert.grants),
+            {None: "unknown", "": "false alarm"}.get(alert.attack, alert.attack or ""),
+            canonical_json(dict(alert.evidence)).decode() if alert.evidence else "",
+        )
+        for alert in report.timeline
+    ]
+    head = ("time", "block", "found", "requester", "response", "score", "grants", "in truth", "evidence")
+    return _cut(Table("Alerts", head, rows, frozenset({1, 5, 6})))
+
+
+def run(report: Report) -> Table:
+    """Return which run this is."""
+    facts = report.run
+    start = wording.moment(facts.started_at_s, has_clock=facts.has_clock)
+    rows = [
+        ("name", facts.name),
+        ("kind", facts.kind),
+        ("log", facts.source or "drawn from the seed"),
+        ("seed", str(facts.seed)),
+        ("simulated start", f"{start} UTC" if facts.has_clock else start),
+        ("simulated days", wording.amount(facts.days) if facts.has_clock else wording.NOT_MEASURED),
+        ("engine", facts.engine),
+        ("version", facts.version),
+        ("model digest", facts.model_digest),
+        ("settings digest", facts.settings_digest),
+    ]
+    return Table("Run", ("", ""), rows)
+
+
+def settings(report: Report) -> Table:
+    """Return the settings in force, by name."""
+    rows = [
+        (name, value if isinstance(value, str) else canonical_json(value).decode())
+        for name, value in sorted(report.run.settings.items())
+    ]
+    return Table("Settings", ("setting", "value"), rows)
+
+
+def all_figures(report: Report) -> list[Table]:
+    """Return the tables that close the page."""
+    makers = (decisions, attacks, latency, chain, speed, parties, alerts, run, settings)
+    return [make(report) for make in makers]
+
+
+def _pairs(title: str, rows: Sequence[tuple[str, str]], note: str = "") -> Table:
+    return Table(title, ("", ""), rows, frozenset({1}), note)
+
+
+def _cut(table: Table) -> Table:
+    left = len(table.rows) - MOST_ROWS
+    if left <= 0:
+        return table
+    note = f"{left:,} more in report.json."
+    return Table(table.title, table.head, table.rows[:MOST_ROWS], table.numbers, note)

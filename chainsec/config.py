@@ -1,0 +1,154 @@
+"""All settings, frozen, with their units and safe defaults; the only reader of TOML and of the environment.
+
+Layer: bottom. Not here: what the settings do.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from chainsec.errors import ConfigError
+
+Positive = Annotated[int, Field(gt=0)]
+Cost = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+class Settings(BaseModel):
+    """Base of every settings section: frozen, unknown keys refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ChainSettings(Settings):
+    """The chain that a run makes.
+
+    Attributes:
+        chain_id: EIP-155 chain id.
+        genesis_time_s: Unix time of block 0.
+        block_interval_s: least time between two blocks.
+        transaction_gas: gas limit of each transaction.
+        batch_size: requests or decisions in one transaction, at most.
+    """
+
+    chain_id: Positive = 1337
+    genesis_time_s: Positive = 1_767_225_600
+    block_interval_s: Positive = 2
+    transaction_gas: Positive = 15_000_000
+    batch_size: Annotated[int, Field(gt=0, le=200)] = 50
+
+
+class Limits(Settings):
+    """What the Sentinel lets the agent do; see ``ISentinel.Limits``.
+
+    Attributes:
+        sensitivity_ceiling: the agent grants nothing more sensitive, 0 to 3.
+        window_s: length of a budget window.
+        grants_per_window: grants in one window.
+        restrictions_per_window: revocations and quarantines in one window.
+        max_quarantine_s: longest quarantine.
+        max_grant_s: longest grant.
+    """
+
+    sensitivity_ceiling: Annotated[int, Field(ge=0, le=3)] = 2
+    window_s: Annotated[int, Field(gt=0, lt=2**24)] = 86_400
+    grants_per_window: Annotated[int, Field(ge=0, lt=2**24)] = 500
+    restrictions_per_window: Annotated[int, Field(ge=0, lt=2**24)] = 40
+    max_quarantine_s: Annotated[int, Field(gt=0, lt=2**32)] = 3 * 86_400
+    max_grant_s: Annotated[int, Field(gt=0, lt=2**32)] = 7 * 86_400
+
+
+class DecisionCosts(Settings):
+    """What errors cost, in any one unit; the policy takes the cheapest verdict.
+
+    Attributes:
+        wrong_grant: letting the wrong one in, by sensitivity 0 to 3.
+        wrong_denial: turning the right one away.
+        escalation: asking a guardian.
+    """
+
+    wrong_grant: tuple[Cost, Cost, Cost, Cost] = (5.0, 10.0, 20.0, 40.0)
+    wrong_denial: Cost = 10.0
+    escalation: Cost = 2.0
+
+
+class AgentSettings(Settings):
+    """How the agent answers.
+
+    Attributes:
+        reasons: how many reasons a receipt names.
+        quarantine_s: how long a quarantine lasts.
+    """
+
+    reasons: Annotated[int, Field(gt=0, le=20)] = 4
+    quarantine_s: Positive = 86_400
+
+
+class RunSettings(Settings):
+    """How a scenario is played.
+
+    Attributes:
+        tick_s: gateways hand in what has come up every so many simulated seconds.
+        guardian_delay_s: how long a guardian takes to answer an escalation.
+        guardian_error_rate: share of escalations that guardians judge wrongly, 0 to 1.
+        anchor_interval_s: how often off-chain records are anchored.
+        finality_depth: blocks on top of a block before it counts as final.
+    """
+
+    tick_s: Positive = 1_800
+    guardian_delay_s: Positive = 3_600
+    guardian_error_rate: Annotated[float, Field(ge=0, le=1)] = 0.03
+    anchor_interval_s: Positive = 86_400
+    finality_depth: Annotated[int, Field(ge=0)] = 0
+
+
+class Config(Settings):
+    """Everything that shapes a run besides its workload.
+
+    >>> Config(seed=7).chain.chain_id
+    1337
+    """
+
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 7
+    chain: ChainSettings = ChainSettings()
+    limits: Limits = Limits()
+    costs: DecisionCosts = DecisionCosts()
+    agent: AgentSettings = AgentSettings()
+    run: RunSettings = RunSettings()
+
+
+def load_config(path: Path | None = None, **overrides: Any) -> Config:
+    """Read a TOML file of settings; keyword arguments take precedence.
+
+    Raises:
+        ConfigError: the file is missing or not TOML, a key is unknown, or a value out of range.
+    """
+    content: dict[str, Any] = {}
+    if path is not None:
+        try:
+            content = tomllib.loads(path.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            raise ConfigError(f"{path}: {error}", path=str(path)) from error
+    try:
+        return Config.model_validate({**content, **overrides})
+    except ValidationError as error:
+        raise ConfigError(f"{path or 'settings'}: {first_problem(error)}") from error
+
+
+def first_problem(error: ValidationError) -> str:
+    """Say in one line which key is wrong, and how."""
+    problem = error.errors()[0]
+    key = ".".join(str(part) for part in problem["loc"])
+    if problem["type"] == "extra_forbidden":
+        return f"unknown key {key!r}"
+    return f"{key}: {problem['msg']} (got {problem['input']!r})"
+
+
+def data_directory() -> Path | None:
+    """Return the folder of real data sets named by ``CHAINSEC_DATA``, or None."""
+    folder = os.environ.get("CHAINSEC_DATA")
+    return Path(folder) if folder else None

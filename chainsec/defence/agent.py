@@ -1,0 +1,177 @@
+"""The agent: takes requests from a source, scores before it learns, decides, watches uses, responds.
+
+It knows no chain. It is handed a source of requests, a log for receipts and the acts it may take, and it keeps no
+state that the same inputs in the same order would not rebuild. Layer: defence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from chainsec.defence.observation import Observation, Threat, Use, UseWatcher
+from chainsec.defence.policy import Thresholds
+from chainsec.defence.receipts import DigestedModel, decision_receipt, refusal_receipt, threat_receipt, verdict_of
+from chainsec.primitives import AccessRequest, Decision, Hash32
+
+
+@dataclass(frozen=True)
+class PendingRequest:
+    """A request from a final block, joined with its context.
+
+    Args:
+        request: as it stands on chain.
+        observation: the request in the agent's eyes; None where the context is refused.
+        refusal: why the context is refused, "" where it is not.
+    """
+
+    request: AccessRequest
+    observation: Observation | None
+    refusal: str = ""
+
+
+class RequestSource(Protocol):
+    """Where requests come from."""
+
+    def poll(self) -> Sequence[PendingRequest]:
+        """Return the undecided requests of final blocks that were not returned before, in chain order."""
+
+
+class ResponseActions(Protocol):
+    """What the agent may do; every act carries the hash of its receipt."""
+
+    def decide(self, decisions: Sequence[Decision]) -> None:
+        """Send the verdicts, many to a transaction."""
+
+    def can_revoke(self, request: AccessRequest) -> bool:
+        """Tell whether there is a grant to revoke and budget to do it."""
+
+    def can_quarantine(self, request: AccessRequest) -> bool:
+        """Tell whether the requester may be cut off now."""
+
+    def revoke(self, request: AccessRequest, receipt: Hash32) -> None:
+        """End the grant that ``request`` led to."""
+
+    def quarantine(self, request: AccessRequest, receipt: Hash32) -> None:
+        """Cut off the requester of ``request``."""
+
+    def raise_alert(self, request: AccessRequest, kind: str, severity: int, receipt: Hash32) -> None:
+        """Report a threat by the requester of ``request``."""
+
+    def settle(self) -> None:
+        """Return once what was sent has taken effect."""
+
+
+class ReceiptLog(Protocol):
+    """Where receipts are kept before their hashes go on chain."""
+
+    def append(self, records: Sequence[Mapping[str, Any]]) -> list[Hash32]:
+        """Keep ``records`` durably and return their hashes."""
+
+
+@dataclass(frozen=True)
+class Response:
+    """What the agent did about a threat. ``action`` is ``alert``, ``revoke`` or ``quarantine``."""
+
+    threat: Threat
+    action: str
+
+
+SEVERITY = {"alert": 1, "revoke": 2, "quarantine": 3}
+
+
+class Agent:
+    """Decides requests and responds to threats.
+
+    Args:
+        source: where requests come from.
+        actions: what it may do.
+        receipts: where receipts are kept.
+        model: scores requests.
+        watcher: watches uses.
+        thresholds: where verdicts change, by sensitivity 0 to 3.
+        reasons: how many reasons a receipt names.
+    """
+
+    def __init__(  # noqa: D417 - described by the class
+        self,
+        source: RequestSource,
+        actions: ResponseActions,
+        receipts: ReceiptLog,
+        model: DigestedModel,
+        watcher: UseWatcher,
+        thresholds: Sequence[Thresholds],
+        reasons: int,
+    ) -> None:
+        self._source = source
+        self._actions = actions
+        self._receipts = receipts
+        self.model = model
+        self._watcher = watcher
+        self._thresholds = tuple(thresholds)
+        self._reasons = reasons
+        self._observed: dict[str, Observation] = {}
+        self._requests: dict[str, AccessRequest] = {}
+
+    def step(self) -> list[dict[str, Any]]:
+        """Decide what is pending and return the receipts, in order; an empty list where nothing is."""
+        pending = self._source.poll()
+        if not pending:
+            return []
+        receipts = [self._judge(item) for item in pending]
+        hashes = self._receipts.append(receipts)
+        self._actions.decide(
+            [
+                Decision(item.request, verdict_of(receipt), digest)
+                for item, receipt, digest in zip(pending, receipts, hashes, strict=True)
+            ]
+        )
+        self._actions.settle()
+        return receipts
+
+    def watch(self, uses: Sequence[Use]) -> list[Response]:
+        """Take uses in time order and respond to what they reveal."""
+        return [self._respond(threat) for use in uses for threat in self._watcher.observe(use)]
+
+    def learn(self, request_id: str, denied: bool) -> None:  # noqa: FBT001 - the label itself
+        """Let the truth about a request, come to light later, into the model.
+
+        Raises:
+            KeyError: the agent never scored that request.
+        """
+        self.model.learn(self._observed.pop(request_id), denied)
+
+    def has_scored(self, request_id: str) -> bool:
+        """Tell whether the request was scored and its label not learned yet."""
+        return request_id in self._observed
+
+    def _judge(self, item: PendingRequest) -> dict[str, Any]:
+        observation = item.observation
+        if observation is None:
+            return refusal_receipt(str(item.request.id), item.refusal)
+        features = self.model.features(observation)
+        receipt = decision_receipt(
+            observation, features, self.model, self._thresholds[observation.sensitivity], self._reasons
+        )
+        self.model.observe(observation)
+        self._observed[observation.id] = observation
+        self._requests[observation.id] = item.request
+        return receipt
+
+    def _respond(self, threat: Threat) -> Response:
+        concerned = [self._requests[request_id] for request_id in threat.request_ids]
+        action = threat.response
+        if action == "quarantine" and not self._actions.can_quarantine(concerned[-1]):
+            action = "revoke"
+        revocable = [request for request in concerned if action == "revoke" and self._actions.can_revoke(request)]
+        if action == "revoke" and not revocable:
+            action = "alert"
+        [receipt] = self._receipts.append([threat_receipt(threat, action)])
+        self._actions.raise_alert(concerned[-1], threat.kind, SEVERITY[action], receipt)
+        if action == "quarantine":
+            self._actions.quarantine(concerned[-1], receipt)
+        for request in revocable:
+            self._actions.revoke(request, receipt)
+        self._actions.settle()
+        return Response(threat, action)

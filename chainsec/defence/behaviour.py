@@ -1,0 +1,210 @@
+"""Habits: how far a request departs from what its requester, the requester's peers and everybody usually do.
+
+Needs no labels. A newcomer is measured against peers (same ``role``), and against everybody where there are none.
+Layer: defence. Not here: what a departure is worth (``novelty``), what labels say (``statistics``).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from chainsec.defence.features import DAY_S, HOUR_S, hour_of_day
+from chainsec.defence.observation import Observation
+
+WINDOWS_S = {"hour": HOUR_S, "day": DAY_S, "week": 7 * DAY_S}
+"""Half-lives of the decaying counts of requests and of first-time assets."""
+
+_SHRINK = 4.0  # requests after which own habits weigh as much as those one falls back on
+_MEMORY = 200.0  # requests after which a running mean forgets, so that a person may change
+_DEPARTURE_RANGE = (-3.0, 12.0)
+_HOURS = 24
+_EVERYBODY = "*"
+_PEER_FACET = "@role"
+
+
+class _Circle:
+    """What one entity is used to: a requester, an asset, a group of peers, or everybody."""
+
+    __slots__ = ("facets", "hours", "moments", "n_requests")
+
+    def __init__(self, n_facets: int) -> None:
+        self.n_requests = 0
+        self.facets: list[dict[str, int]] = [{} for _ in range(n_facets)]
+        self.hours = [0] * _HOURS
+        self.moments: dict[str, list[float]] = {}  # measurement -> weight, mean, variance
+
+
+class _Track:
+    """Where one requester stands in time: when last seen, and counts that halve with each window."""
+
+    __slots__ = ("counts", "last_s")
+
+    def __init__(self, last_s: int) -> None:
+        self.last_s = last_s
+        self.counts = [0.0] * (2 * len(WINDOWS_S))
+
+    def decayed(self, now_s: int) -> list[float]:
+        """Return the counts as of ``now_s``: requests per window, then first-time assets per window."""
+        gap_s = max(now_s - self.last_s, 0)
+        factors = [2.0 ** (-gap_s / window_s) for window_s in WINDOWS_S.values()] * 2
+        return [count * factor for count, factor in zip(self.counts, factors, strict=True)]
+
+
+class Habits:
+    """The behavioural baseline. ``measure`` changes nothing, ``observe`` lets a request in, ``forget`` takes it out.
+
+    Args:
+        facets: the facets' names, ``requester`` and ``asset`` first.
+        has_clock: whether times are times of day.
+    """
+
+    def __init__(self, facets: Sequence[str], *, has_clock: bool) -> None:
+        self._facets = tuple(facets)
+        self.has_clock = has_clock
+        self._peer_at = self._facets.index(_PEER_FACET) if _PEER_FACET in self._facets else None
+        self._circles: dict[str, _Circle] = {}
+        self._tracks: dict[str, _Track] = {}
+
+    @property
+    def signal_names(self) -> tuple[str, ...]:
+        """The names of all measurements, in the order of ``measure``."""
+        habit = [f"habit:{name}" for i, name in enumerate(self._facets) if i]
+        reach = [f"reach:{name}" for i, name in enumerate(self._facets) if i != 1]
+        pace = [f"{what}:{window}" for what in ("rate", "fresh") for window in WINDOWS_S]
+        return (*habit, *reach, *(["hour", *pace, "idle"] if self.has_clock else []))
+
+    def _lineage(self, values: Sequence[str]) -> list[str]:
+        """Return whom to compare with, from everybody to the requester."""
+        peers = [] if self._peer_at is None else [f"@{values[self._peer_at]}"]
+        return [_EVERYBODY, *peers, f"={values[0]}"]
+
+    def measure(self, observation: Observation, values: Sequence[str]) -> dict[str, float]:
+        """Return the raw measurements; high = unusual. Bits for improbability, logarithms for counts and gaps."""
+        circles = [self._circles.get(name) for name in self._lineage(values)]
+        found = {f"habit:{name}": self._surprise(circles, i, values[i]) for i, name in enumerate(self._facets) if i}
+        of_asset = [self._circles.get(_EVERYBODY), self._circles.get(f"#{values[1]}")]
+        found.update(
+            (f"reach:{name}", self._surprise(of_asset, i, values[i])) for i, name in enumerate(self._facets) if i != 1
+        )
+        if self.has_clock:
+            found["hour"] = self._hour_surprise(circles, hour_of_day(observation.time_s))
+            found.update(self._pace(observation.time_s, values[0]))
+        return found
+
+    def departures(self, measured: Mapping[str, float], values: Sequence[str]) -> dict[str, float]:
+        """Return each measurement in standard deviations above what is usual for this requester.
+
+        The usual mean and variance shrink to those of peers and of everybody while own requests are few.
+        """
+        circles = [c for name in self._lineage(values) if (c := self._circles.get(name)) is not None]
+        low, high = _DEPARTURE_RANGE
+        found = {}
+        for name, value in measured.items():
+            mean, variance = value, 1.0
+            for circle in circles:
+                moments = circle.moments.get(name)
+                if moments is not None:
+                    weight = moments[0] / (moments[0] + _SHRINK)
+                    mean += weight * (moments[1] - mean)
+                    variance += weight * (moments[2] - variance)
+            found[name] = min(max((value - mean) / math.sqrt(variance + 0.1), low), high)
+        return found
+
+    def observe(self, observation: Observation, values: Sequence[str]) -> None:
+        """Let one request into the habits of its requester, of the peers, of the asset and of everybody."""
+        measured = self.measure(observation, values)
+        for name in self._lineage(values):
+            circle = self._circles.setdefault(name, _Circle(len(self._facets)))
+            self._count(circle, observation, values, 1)
+            for key, value in measured.items():
+                moments = circle.moments.setdefault(key, [0.0, value, 0.0])
+                moments[0] = min(moments[0] + 1.0, _MEMORY)
+                step = value - moments[1]
+                moments[1] += step / moments[0]
+                moments[2] += (step * (value - moments[1]) - moments[2]) / moments[0]
+        self._count(self._circles.setdefault(f"#{values[1]}", _Circle(len(self._facets))), observation, values, 1)
+        if self.has_clock:
+            self._advance(observation.time_s, values)
+
+    def forget(self, observation: Observation, values: Sequence[str]) -> None:
+        """Take the facets of a request that proved hostile out of the habits again."""
+        for name in (*self._lineage(values), f"#{values[1]}"):
+            self._count(self._circles[name], observation, values, -1)
+
+    def _count(self, circle: _Circle, observation: Observation, values: Sequence[str], step: int) -> None:
+        circle.n_requests += step
+        for counts, value in zip(circle.facets, values, strict=True):
+            counts[value] = counts.get(value, 0) + step
+        circle.hours[hour_of_day(observation.time_s)] += step
+
+    @staticmethod
+    def _surprise(circles: Sequence[_Circle | None], position: int, value: str) -> float:
+        """Return the improbability of a facet value in bits, falling back from the last circle to the first."""
+        everybody = circles[0]
+        if everybody is None:
+            return 0.0
+        counts = everybody.facets[position]
+        probability = (counts.get(value, 0) + 0.5) / (everybody.n_requests + 0.5 * (len(counts) + 1))
+        for circle in circles[1:]:
+            if circle is not None:
+                own = circle.facets[position].get(value, 0)
+                probability = (own + _SHRINK * probability) / (circle.n_requests + _SHRINK)
+        return -math.log2(probability)
+
+    @staticmethod
+    def _hour_surprise(circles: Sequence[_Circle | None], hour: int) -> float:
+        """Return the improbability of the hour in bits, from circular histograms smoothed over neighbours."""
+        probability = 1.0 / _HOURS
+        for circle in circles:
+            if circle is not None:
+                hours = circle.hours
+                near = 0.5 * hours[hour] + 0.25 * (hours[hour - 1] + hours[(hour + 1) % _HOURS])
+                probability = (near + _SHRINK * probability) / (circle.n_requests + _SHRINK)
+        return -math.log2(probability)
+
+    def _pace(self, now_s: int, requester: str) -> dict[str, float]:
+        track = self._tracks.get(requester)
+        if track is None:
+            counts, idle_h = [0.0] * (2 * len(WINDOWS_S)), 0.0
+        else:
+            counts, idle_h = track.decayed(now_s), max(now_s - track.last_s, 0) / HOUR_S
+        names = [f"{what}:{window}" for what in ("rate", "fresh") for window in WINDOWS_S]
+        found = {name: math.log2(1.0 + count) for name, count in zip(names, counts, strict=True)}
+        found["idle"] = math.log2(1.0 + idle_h)
+        return found
+
+    def _advance(self, now_s: int, values: Sequence[str]) -> None:
+        track = self._tracks.setdefault(values[0], _Track(now_s))
+        track.counts = track.decayed(now_s)
+        track.last_s = max(now_s, track.last_s)
+        is_first = self._circles[f"={values[0]}"].facets[1][values[1]] == 1
+        for position in range(len(WINDOWS_S)):
+            track.counts[position] += 1.0
+            track.counts[len(WINDOWS_S) + position] += is_first
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the state as JSON values."""
+        return {
+            "circles": {
+                name: {"facets": c.facets, "hours": c.hours, "moments": c.moments, "requests": c.n_requests}
+                for name, c in self._circles.items()
+            },
+            "tracks": {name: {"counts": t.counts, "last_s": t.last_s} for name, t in self._tracks.items()},
+        }
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any], facets: Sequence[str], *, has_clock: bool) -> Habits:
+        """Return the habits that ``to_json`` wrote; later changes do not reach ``value``."""
+        habits = cls(facets, has_clock=has_clock)
+        for name, state in value["circles"].items():
+            circle = habits._circles[name] = _Circle(0)  # noqa: SLF001 - own class
+            circle.facets = [dict(counts) for counts in state["facets"]]
+            circle.hours = list(state["hours"])
+            circle.moments = {key: list(moments) for key, moments in state["moments"].items()}
+            circle.n_requests = state["requests"]
+        for name, state in value["tracks"].items():
+            track = habits._tracks[name] = _Track(state["last_s"])  # noqa: SLF001 - own class
+            track.counts = list(state["counts"])
+        return habits

@@ -1,0 +1,101 @@
+"""Piecewise-linear curves: how a margin becomes a probability without a library's exponential.
+
+A curve uses only +, -, * and / on doubles, which IEEE 754 rounds the same on every machine.
+Layer: bottom of defence. Not here: what the curves mean (``logistic``, ``novelty``).
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A function through knots, straight between them and flat outside.
+
+    Args:
+        xs: strictly rising, at least one.
+        ys: as many, never falling.
+
+    Raises:
+        ValueError: the knots do not rise, fall somewhere, or are not finite.
+
+    >>> Curve((0.0, 2.0), (0.0, 1.0)).at(0.5)
+    0.25
+    """
+
+    xs: tuple[float, ...]
+    ys: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        steps = zip(self.xs, self.xs[1:], strict=False)
+        if not self.xs or len(self.xs) != len(self.ys) or any(a >= b for a, b in steps):
+            raise ValueError("a curve needs strictly rising xs and as many ys")
+        if any(a > b for a, b in zip(self.ys, self.ys[1:], strict=False)):
+            raise ValueError("a curve must not fall")
+        if not all(map(math.isfinite, (*self.xs, *self.ys))):
+            raise ValueError("a curve needs finite knots")
+
+    def at(self, x: float) -> float:
+        """Return the value at ``x``."""
+        right = bisect_right(self.xs, x)
+        if right == 0:
+            return self.ys[0]
+        if right == len(self.xs):
+            return self.ys[-1]
+        x0, y0, y1 = self.xs[right - 1], self.ys[right - 1], self.ys[right]
+        return min(y0 + (x - x0) * ((y1 - y0) / (self.xs[right] - x0)), y1)
+
+    def to_json(self) -> list[list[float]]:
+        """Return the knots as JSON values."""
+        return [list(self.xs), list(self.ys)]
+
+    @classmethod
+    def from_json(cls, value: Sequence[Sequence[float]]) -> Curve:
+        """Return the curve that ``to_json`` wrote."""
+        return cls(tuple(value[0]), tuple(value[1]))
+
+
+def sample_curve(function: Callable[[float], float], low: float, high: float, n_knots: int) -> Curve:
+    """Return a curve through ``function`` at ``n_knots`` even points from ``low`` to ``high``.
+
+    >>> sample_curve(lambda x: x * x, 0.0, 2.0, 3).ys
+    (0.0, 1.0, 4.0)
+    """
+    step = (high - low) / (n_knots - 1)
+    xs = tuple(low + i * step for i in range(n_knots))
+    return Curve(xs, tuple(map(function, xs)))
+
+
+def rarity_curve(sample: Sequence[float], n_knots: int = 32) -> Curve:
+    """Return the curve from a value to its rarity: minus log2 of the share of ``sample`` at or above it.
+
+    Beyond the largest value the curve stays flat: a sample of n cannot tell what is rarer than 1 in n + 1.
+
+    Args:
+        sample: usual values, finite; from none follows a curve that is 0 everywhere.
+        n_knots: at most this many knots, at least 2.
+
+    >>> curve = rarity_curve([1.0, 2.0, 3.0])
+    >>> curve.at(0.0), curve.at(3.0), curve.at(9.0)
+    (0.0, 1.0, 2.0)
+    """
+    ordered = sorted(sample)
+    n = len(ordered)
+    if not n:
+        return Curve((0.0,), (0.0,))
+    # Knots halve the remaining share again and again, so the rare end is as finely drawn as the usual one.
+    picks = sorted({min(n - 1, round(n * (1 - 2 ** (-i * math.log2(n + 1) / (n_knots - 2))))) for i in range(n_knots - 1)})
+    knots: dict[float, float] = {}
+    for i in picks:
+        first = bisect_right(ordered, ordered[i]) - 1
+        while first and ordered[first - 1] == ordered[i]:
+            first -= 1
+        knots[ordered[i]] = -math.log2((n - first + 1) / (n + 1))
+    last = ordered[-1]
+    above = last + max(1e-3, (last - ordered[0]) / n)
+    xs = (*sorted(knots), above)
+    return Curve(xs, (*(knots[x] for x in xs[:-1]), math.log2(n + 1)))

@@ -1,0 +1,138 @@
+"""Facets: what an observation comes down to before anything is counted, and the contexts made of facets.
+
+A facet is a named categorical fact, a context a set of one or more facets whose joint value has statistics of its
+own. Layer: defence, above ``observation``. Not here: counts (``statistics``), habits in time (``behaviour``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import combinations
+from typing import Any
+
+from chainsec.defence.observation import Observation
+
+HOUR_S = 3_600
+DAY_S = 86_400
+_EPOCH_WEEKDAY = 3  # 1 January 1970 was a Thursday, and weeks begin on Monday
+_SEPARATOR = "\x1f"
+
+_CORE: dict[str, Callable[[Observation], str]] = {
+    "requester": lambda o: o.requester,
+    "asset": lambda o: o.asset,
+    "action": lambda o: o.action,
+    "purpose": lambda o: o.purpose,
+    "sensitivity": lambda o: str(o.sensitivity),
+}
+
+
+def hour_of_day(time_s: int) -> int:
+    """Return the hour, 0 to 23, in UTC.
+
+    >>> hour_of_day(1_740_960_000 + 7 * 3600)
+    7
+    """
+    return time_s // HOUR_S % 24
+
+
+def describe(observation: Observation) -> dict[str, str]:
+    """Return every facet of ``observation`` by name; attributes are prefixed with ``@``.
+
+    >>> ask = Observation("0x1", 0, "ann", "scan", "read", "treatment", attributes={"role": "nurse"})
+    >>> facets = describe(ask)
+    >>> facets["requester"], facets["@role"], facets["clock"], facets["week"]
+    ('ann', 'nurse', '0-3', 'workday')
+    """
+    facets = {name: read(observation) for name, read in _CORE.items()}
+    facets.update((f"@{name}", value) for name, value in observation.attributes.items())
+    if observation.has_clock:
+        first = hour_of_day(observation.time_s) // 4 * 4
+        weekday = (observation.time_s // DAY_S + _EPOCH_WEEKDAY) % 7
+        facets["clock"] = f"{first}-{first + 3}"
+        facets["week"] = "weekend" if weekday > 4 else "workday"  # noqa: PLR2004 - Saturday and Sunday
+    return facets
+
+
+@dataclass(frozen=True)
+class FacetPlan:
+    """Which facets count and which contexts they form.
+
+    Args:
+        facets: facet names in the order that context keys use.
+        contexts: each a tuple of positions in ``facets``.
+    """
+
+    facets: tuple[str, ...]
+    contexts: tuple[tuple[int, ...], ...]
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """The contexts' names: the names of their facets, joined with ``+``."""
+        return tuple("+".join(self.facets[i] for i in context) for context in self.contexts)
+
+    def values(self, observation: Observation) -> list[str]:
+        """Return the facet values in plan order; a fact that is missing reads as empty text."""
+        facets = describe(observation)
+        return [facets.get(name, "") for name in self.facets]
+
+    def keys(self, values: Sequence[str]) -> list[str]:
+        """Return one key per context for facet ``values``.
+
+        >>> plan = FacetPlan(("requester", "asset"), ((0,), (0, 1)))
+        >>> [key.split(chr(31)) for key in plan.keys(["ann", "scan"])]
+        [['ann'], ['ann', 'scan']]
+        """
+        return [_SEPARATOR.join([values[i] for i in context]) for context in self.contexts]
+
+    def restrict(self, names: Sequence[str]) -> FacetPlan:
+        """Return the plan with only the contexts in ``names``."""
+        wanted = set(names)
+        pairs = zip(self.names, self.contexts, strict=True)
+        return FacetPlan(self.facets, tuple(context for name, context in pairs if name in wanted))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the plan as JSON values."""
+        return {"contexts": [list(context) for context in self.contexts], "facets": list(self.facets)}
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> FacetPlan:
+        """Return the plan that ``to_json`` wrote."""
+        return cls(tuple(value["facets"]), tuple(tuple(context) for context in value["contexts"]))
+
+
+def plan_facets(history: Sequence[Observation]) -> FacetPlan:
+    """Choose facets from ``history`` and form contexts: each facet, each pair, and all but asset or requester.
+
+    A facet that never varies says nothing, and one that repeats an earlier facet value by value says nothing new:
+    both are left out. ``requester`` and ``asset`` always stay, since live requests may vary where history did not.
+
+    Args:
+        history: observations, any number; a plan from none has the core facets only.
+    """
+    described = [describe(observation) for observation in history]
+    core = [*_CORE]
+    extra = sorted({name for facets in described for name in facets} - set(core))
+    chosen: list[str] = []
+    columns: dict[str, list[str]] = {}
+    for name in core + extra:
+        column = [facets.get(name, "") for facets in described]
+        kept = name in {"requester", "asset"} or (
+            len(set(column)) > 1 and not any(_repeats(column, columns[other]) for other in chosen)
+        )
+        if kept:
+            chosen.append(name)
+            columns[name] = column
+    positions = range(len(chosen))
+    contexts = [(i,) for i in positions] + list(combinations(positions, 2))
+    # The whole profile, without the asset, without the requester, without both: who somebody is, beyond the name.
+    for left_out in ((1,), (0,), (0, 1)):
+        profile = tuple(i for i in positions if i not in left_out and chosen[i] not in {"clock", "week"})
+        if len(profile) > 2 and profile not in contexts:  # noqa: PLR2004 - smaller ones are singles and pairs
+            contexts.append(profile)
+    return FacetPlan(tuple(chosen), tuple(contexts))
+
+
+def _repeats(column: Sequence[str], other: Sequence[str]) -> bool:
+    return len(set(zip(column, other, strict=True))) == len(set(column)) == len(set(other))

@@ -1,0 +1,127 @@
+"""What labels taught: a logistic regression, trained by scikit-learn and evaluated here, bit for bit.
+
+Layer: defence. Not here: the features (``statistics``, ``behaviour``), what no label has shown (``novelty``).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.linear_model import LogisticRegression
+
+from chainsec.defence.curve import Curve, sample_curve
+
+Matrix = npt.NDArray[np.float64]
+Flags = npt.NDArray[np.bool_]
+
+_MARGIN_RANGE = 16.0  # logit; beyond it a probability differs from 0 or 1 by less than 2e-7
+_N_KNOTS = 257
+_CALIBRATION_FOLDS = 5
+_MIN_PER_CLASS = 5  # labels of either kind below which no weight is learned
+
+
+def sigmoid(logit: float) -> float:
+    """Return the logistic function of ``logit``, without overflow.
+
+    >>> sigmoid(0.0)
+    0.5
+    """
+    if logit >= 0:
+        return 1.0 / (1.0 + math.exp(-logit))
+    return math.exp(logit) / (1.0 + math.exp(logit))
+
+
+@dataclass(frozen=True)
+class LogisticPart:
+    """A linear margin with a calibration curve.
+
+    ``margin = intercept + sum of weight * (feature - mean)``, summed by ``math.fsum``, which rounds once and so
+    does not depend on order; ``calibration`` turns it into a probability.
+
+    Args:
+        intercept: margin where every feature is at its mean.
+        weights: feature name to weight and mean.
+        calibration: margin to probability.
+    """
+
+    intercept: float
+    weights: Mapping[str, tuple[float, float]]
+    calibration: Curve
+
+    def contributions(self, features: Mapping[str, float]) -> dict[str, float]:
+        """Return what each feature adds to the margin."""
+        return {name: weight * (features[name] - mean) for name, (weight, mean) in self.weights.items()}
+
+    def margin(self, features: Mapping[str, float]) -> float:
+        """Return the logit before calibration."""
+        return math.fsum((self.intercept, *self.contributions(features).values()))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the part as JSON values."""
+        return {
+            "calibration": self.calibration.to_json(),
+            "intercept": self.intercept,
+            "weights": {name: list(pair) for name, pair in self.weights.items()},
+        }
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> LogisticPart:
+        """Return the part that ``to_json`` wrote."""
+        weights = {name: (pair[0], pair[1]) for name, pair in value["weights"].items()}
+        return cls(value["intercept"], weights, Curve.from_json(value["calibration"]))
+
+
+def _fit(rows: Matrix, denied: Flags, inverse_penalty: float) -> LogisticRegression:
+    return LogisticRegression(C=inverse_penalty, max_iter=1_000, tol=1e-6).fit(rows, denied)
+
+
+def train_logistic(
+    names: Sequence[str], rows: Matrix, denied: Flags, *, emphasis: Sequence[float], inverse_penalty: float, base_rate: float
+) -> LogisticPart:  # fmt: skip
+    """Train on labelled rows in time order and return the part to evaluate.
+
+    Columns are standardised, so the penalty is even; ``emphasis`` loosens it where a feature deserves more trust.
+    The calibration is Platt's, fitted on margins of rows that the weights had not seen, in blocks of time.
+    With fewer than five labels of either kind the part says ``base_rate`` to everything.
+
+    Args:
+        names: feature names, one a column.
+        rows: shape (n_labelled, n_features), finite.
+        denied: labels, shape (n_labelled,).
+        emphasis: factor on each standardised column, > 0.
+        inverse_penalty: scikit-learn's ``C``, > 0.
+        base_rate: denial rate to say where nothing can be learned.
+    """
+    if min(int(denied.sum()), int((~denied).sum())) < _MIN_PER_CLASS:
+        return LogisticPart(0.0, {}, Curve((0.0,), (base_rate,)))
+    mean = rows.mean(axis=0)
+    scale = np.asarray(emphasis) / np.maximum(rows.std(axis=0), 1e-6)
+    # Column order fixes the summation order inside the solver, and with it the last bits of every weight.
+    scaled = np.ascontiguousarray((rows - mean) * scale)
+    model = _fit(scaled, denied, inverse_penalty)
+    weights = model.coef_[0] * scale
+    slope, shift = _calibrate(scaled, denied, inverse_penalty)
+    curve = sample_curve(lambda x: sigmoid(slope * x + shift), -_MARGIN_RANGE, _MARGIN_RANGE, _N_KNOTS)
+    pairs = zip(names, weights, mean, strict=True)
+    return LogisticPart(
+        float(model.intercept_[0]), {name: (float(weight), float(at)) for name, weight, at in pairs}, curve
+    )
+
+
+def _calibrate(scaled: Matrix, denied: Flags, inverse_penalty: float) -> tuple[float, float]:
+    """Return Platt's slope and shift for margins of unseen rows; the margin as it is where a fold lacks a class."""
+    fold = np.arange(len(denied)) * _CALIBRATION_FOLDS // len(denied)
+    margins = np.zeros(len(denied))
+    for number in range(_CALIBRATION_FOLDS):
+        inside = fold == number
+        if len(np.unique(denied[~inside])) == 1:
+            return 1.0, 0.0
+        margins[inside] = _fit(scaled[~inside], denied[~inside], inverse_penalty).decision_function(scaled[inside])
+    platt = _fit(margins[:, None], denied, 1e3)
+    slope = float(platt.coef_[0][0])
+    return (slope, float(platt.intercept_[0])) if slope > 0 else (1.0, 0.0)

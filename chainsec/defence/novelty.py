@@ -1,0 +1,105 @@
+"""What no label has shown: how rare a departure from habits is, and what risk that is worth.
+
+Each departure becomes rarity in bits by how often the history went as far; families of departures count alike.
+The rarity of the total gives a probability. Layer: defence. Not here: the departures (``behaviour``).
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from chainsec.defence.curve import Curve, rarity_curve, sample_curve
+
+Matrix = npt.NDArray[np.float64]
+
+_N_KNOTS = 129
+_MAX_BITS = 16.0
+
+
+def family_of(signal: str) -> str:
+    """Return the family of a signal: ``habit``, ``reach``, or ``time`` for hours, rates and gaps.
+
+    >>> family_of("habit:@role"), family_of("rate:day")
+    ('habit', 'time')
+    """
+    head = signal.partition(":")[0]
+    return head if head in {"habit", "reach"} else "time"
+
+
+@dataclass(frozen=True)
+class NoveltyPart:
+    """Departures to a probability, never falling in any of them.
+
+    Args:
+        signals: signal name to its share in the total and its curve from departure to bits.
+        risk: total bits to probability.
+    """
+
+    signals: Mapping[str, tuple[float, Curve]]
+    risk: Curve
+
+    def contributions(self, features: Mapping[str, float]) -> dict[str, float]:
+        """Return the bits that each signal adds to the total."""
+        return {name: share * curve.at(features[name]) for name, (share, curve) in self.signals.items()}
+
+    def total(self, features: Mapping[str, float]) -> float:
+        """Return the total in bits, at least 0."""
+        return math.fsum(self.contributions(features).values())
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the part as JSON values."""
+        signals = {name: [share, curve.to_json()] for name, (share, curve) in self.signals.items()}
+        return {"risk": self.risk.to_json(), "signals": signals}
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> NoveltyPart:
+        """Return the part that ``to_json`` wrote."""
+        signals = {name: (share, Curve.from_json(curve)) for name, (share, curve) in value["signals"].items()}
+        return cls(signals, Curve.from_json(value["risk"]))
+
+
+def train_novelty(names: Sequence[str], usual: Matrix, unseen_share: float) -> NoveltyPart:
+    """Return the part that knows how far usual requests depart from habits.
+
+    A request as rare as 1 in r among usual ones gets the probability that Bayes' rule gives if ``unseen_share`` of
+    requests were attacks of unknown kind, all at least as rare: ``s / (s + (1 - s) / r)``.
+
+    Args:
+        names: signal names, one a column.
+        usual: departures of requests not known as hostile, shape (n_requests, n_signals).
+        unseen_share: share of attacks that no label has shown, in (0, 1).
+    """
+    curves = {name: rarity_curve(usual[:, i].tolist()) for i, name in enumerate(names)}
+    sizes = Counter(family_of(name) for name in names)
+    signals = {name: (1.0 / sizes[family_of(name)], curve) for name, curve in curves.items()}
+    draft = NoveltyPart(signals, Curve((0.0,), (0.0,)))
+    totals = [draft.total(dict(zip(names, row, strict=True))) for row in usual.tolist()]
+    rarity = _extend(rarity_curve(totals), totals)
+
+    def risk(total: float) -> float:
+        return unseen_share / (unseen_share + (1.0 - unseen_share) * 2.0 ** -rarity.at(total))
+
+    top = max(rarity.xs[-1], rarity.xs[0] + 1.0)
+    return NoveltyPart(signals, sample_curve(risk, min(0.0, rarity.xs[0]), top, _N_KNOTS))
+
+
+def _extend(rarity: Curve, totals: Sequence[float]) -> Curve:
+    """Return ``rarity`` continued beyond the largest total at the rate of its last tenth, up to 16 bits.
+
+    An exponential tail: what lies further out than anything seen must still rank by how far.
+    """
+    if not totals:
+        return rarity
+    high = float(np.quantile(np.asarray(totals), 0.9))
+    last = rarity.xs[-1]
+    slope = (rarity.ys[-1] - rarity.at(high)) / max(last - high, 1e-3)
+    if slope <= 0 or rarity.ys[-1] >= _MAX_BITS:
+        return rarity
+    return Curve((*rarity.xs, last + (_MAX_BITS - rarity.ys[-1]) / slope), (*rarity.ys, _MAX_BITS))

@@ -1,0 +1,117 @@
+"""Receipts: what a stranger needs to recompute a verdict.
+
+A receipt is a JSON object; its canonical bytes are hashed and the hash goes on chain with the act it explains.
+Layer: defence. Not here: where receipts are kept.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from chainsec.defence.observation import Observation, RiskModel, Threat
+from chainsec.defence.policy import Thresholds, choose_verdict
+from chainsec.primitives import Verdict
+
+FORMAT = 1
+
+
+class DigestedModel(RiskModel, Protocol):
+    """A risk model whose files have one digest."""
+
+    @property
+    def digest(self) -> str:
+        """Digest of the model's canonical files, 0x-hexadecimal."""
+
+
+def decision_receipt(
+    observation: Observation, features: Mapping[str, float], model: DigestedModel, thresholds: Thresholds, limit: int
+) -> dict[str, Any]:
+    """Score ``features`` and return the receipt of the verdict that follows.
+
+    Args:
+        observation: the request; only its identifier, asset and requester are named in the receipt.
+        features: named features, finite.
+        model: the model that scores.
+        thresholds: where verdicts change for this sensitivity.
+        limit: how many reasons to name, at least 1.
+    """
+    score = model.score(features)
+    return {
+        "format": FORMAT,
+        "kind": "decision",
+        "request": observation.id,
+        "requester": observation.requester,
+        "asset": observation.asset,
+        "sensitivity": observation.sensitivity,
+        "model": model.digest,
+        "features": dict(features),
+        "score": score,
+        "thresholds": {"grant_below": thresholds.grant_below, "deny_from": thresholds.deny_from},
+        "verdict": choose_verdict(score, thresholds).name.lower(),
+        "reasons": [[name, contribution] for name, contribution in model.reasons(features, limit)],
+    }
+
+
+def refusal_receipt(request_id: str, reason: str) -> dict[str, Any]:
+    """Return the receipt of a denial that needs no model: the request's context is missing or does not match."""
+    return {"format": FORMAT, "kind": "refusal", "request": request_id, "verdict": "deny", "reason": reason}
+
+
+def threat_receipt(threat: Threat, response: str) -> dict[str, Any]:
+    """Return the receipt of a response to a detected threat.
+
+    Args:
+        threat: what was found, with the figures that led there.
+        response: what is done: ``alert``, ``revoke`` or ``quarantine``.
+    """
+    return {
+        "format": FORMAT,
+        "kind": response,
+        "threat": threat.kind,
+        "requester": threat.requester,
+        "requests": list(threat.request_ids),
+        "score": threat.score,
+        "evidence": dict(threat.evidence),
+    }
+
+
+def guardian_receipt(request_id: str, answer: str, guardian: str) -> dict[str, Any]:
+    """Return the receipt of a guardian's act: ``approve``, ``cancel`` or ``release``."""
+    return {"format": FORMAT, "kind": answer, "request": request_id, "guardian": guardian}
+
+
+def find_fault(receipt: Mapping[str, Any], model: DigestedModel, thresholds: Thresholds) -> str | None:
+    """Recompute a decision receipt; return what does not follow from it, or None.
+
+    Args:
+        receipt: a receipt of kind ``decision``.
+        model: the model with the digest that the receipt names.
+        thresholds: the thresholds that the run's settings give for the receipt's sensitivity.
+    """
+    features = receipt["features"]
+    if not all(isinstance(value, int | float) and math.isfinite(value) for value in features.values()):
+        return "a feature is not a finite number"
+    score = model.score(features)
+    if score != receipt["score"]:
+        return f"score is {receipt['score']!r}, the model gives {score!r}"
+    stated = receipt["thresholds"]
+    if (stated["grant_below"], stated["deny_from"]) != (thresholds.grant_below, thresholds.deny_from):
+        return "thresholds are not those of the run's settings"
+    verdict = choose_verdict(score, thresholds).name.lower()
+    if verdict != receipt["verdict"]:
+        return f"verdict is {receipt['verdict']!r}, the thresholds give {verdict!r}"
+    reasons = [[name, contribution] for name, contribution in model.reasons(features, len(receipt["reasons"]))]
+    if reasons != receipt["reasons"]:
+        return "reasons are not those of the model"
+    return None
+
+
+def verdict_of(receipt: Mapping[str, Any]) -> Verdict:
+    """Return the verdict that a decision or refusal receipt states.
+
+    >>> verdict_of(refusal_receipt("0x00", "no context")).name
+    'DENY'
+    """
+    return Verdict[receipt["verdict"].upper()]

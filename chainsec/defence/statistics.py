@@ -1,0 +1,98 @@
+"""Counts per context value: how often it was seen, labelled and denied, and the evidence that follows.
+
+Updated online: requests as they come, labels as they are revealed. Layer: defence. Not here: what forms a context
+(``features``), weights (``logistic``).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+SEEN, LABELLED, DENIED = 0, 1, 2
+EVIDENCE = ("odds", "excess", "seen")
+"""The features of one context value: smoothed log-odds of denial against the base rate, denials in excess of it in
+standard deviations, and the logarithm of how often it was seen."""
+
+_NEVER = (0, 0, 0)
+
+
+def weigh_evidence(seen: int, labelled: int, denied: int, base_rate: float, strength: float) -> tuple[float, ...]:
+    """Return the features named in ``EVIDENCE``; all are 0 for what was never seen.
+
+    Args:
+        seen: requests seen, labelled or not, at least 0.
+        labelled: requests whose label is known.
+        denied: requests labelled as denied, at most ``labelled``.
+        base_rate: denial rate among all, strictly between 0 and 1.
+        strength: how many made-up requests at the base rate the log-odds starts from, > 0.
+
+    >>> weigh_evidence(0, 0, 0, 0.1, 3.0)
+    (0.0, 0.0, 0.0)
+    >>> odds, excess, seen = weigh_evidence(9, 8, 4, 0.1, 3.0)
+    >>> round(odds, 3), round(excess, 3), round(seen, 3)
+    (1.757, 2.44, 2.303)
+    """
+    if not labelled:
+        return 0.0, 0.0, math.log1p(seen)
+    good = labelled - denied + strength * (1 - base_rate)
+    odds = math.log((denied + strength * base_rate) / good * (1 - base_rate) / base_rate)
+    expected = labelled * base_rate
+    excess = (denied - expected) / math.sqrt(expected * (1 - base_rate) + 1)
+    return odds, excess, math.log1p(seen)
+
+
+class CountTables:
+    """Seen, labelled and denied counts of every value of every context.
+
+    Args:
+        n_contexts: how many contexts there are.
+
+    >>> tables = CountTables(1)
+    >>> tables.see(["ann"])
+    >>> tables.label(["ann"], True)
+    >>> tables.look_up(["ann"]), tables.look_up(["bob"])
+    ([[1, 1, 1]], [(0, 0, 0)])
+    """
+
+    def __init__(self, n_contexts: int) -> None:
+        self._tables: list[dict[str, list[int]]] = [{} for _ in range(n_contexts)]
+
+    def look_up(self, keys: Sequence[str]) -> list[Sequence[int]]:
+        """Return seen, labelled and denied per context; zeros for what is new."""
+        return [table.get(key, _NEVER) for table, key in zip(self._tables, keys, strict=True)]
+
+    def see(self, keys: Sequence[str]) -> None:
+        """Count one request as seen."""
+        self._add(keys, SEEN)
+
+    def label(self, keys: Sequence[str], denied: bool) -> None:  # noqa: FBT001 - the label itself
+        """Count one revealed label."""
+        self._add(keys, LABELLED)
+        if denied:
+            self._add(keys, DENIED)
+
+    def _add(self, keys: Sequence[str], what: int) -> None:
+        for table, key in zip(self._tables, keys, strict=True):
+            counts = table.get(key)
+            if counts is None:
+                counts = table[key] = [0, 0, 0]
+            counts[what] += 1
+
+    def restrict(self, positions: Sequence[int]) -> CountTables:
+        """Return tables that share the counts of the contexts at ``positions``, in that order."""
+        tables = CountTables(0)
+        tables._tables = [self._tables[i] for i in positions]  # noqa: SLF001 - own class
+        return tables
+
+    def to_json(self) -> list[dict[str, list[int]]]:
+        """Return the counts as JSON values."""
+        return self._tables
+
+    @classmethod
+    def from_json(cls, value: Sequence[Mapping[str, Any]]) -> CountTables:
+        """Return the tables that ``to_json`` wrote; later changes do not reach ``value``."""
+        tables = cls(0)
+        tables._tables = [{key: list(counts) for key, counts in table.items()} for table in value]
+        return tables

@@ -1,0 +1,187 @@
+"""Encodes and decodes lists of ABI parameters with codecs that are made once.
+
+On the fast path values go straight to eth_abi; only where it refuses them are they converted and the culprit named.
+Layer: ledger. Not here: selectors, contracts.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from functools import cache
+from io import BytesIO
+from typing import Any
+
+from eth_abi.decoding import AddressDecoder, BytesDecoder, ContextFramesBytesIO
+from eth_abi.encoding import AddressEncoder
+from eth_abi.exceptions import DecodingError, EncodingError
+from eth_abi.registry import BaseEquals, registry as default_registry
+
+from chainsec.digest import keccak
+from chainsec.primitives import Address, Hash32
+
+__all__ = ["Parameters"]
+
+_WORD_BYTES = 32
+_ADDRESS_BYTES = 20
+_ARRAY = re.compile(r"^(.*)\[(\d*)\]$")
+
+
+class _AddressEncoder(AddressEncoder):
+    def encode(self, value: Any) -> bytes:
+        if isinstance(value, bytes) and len(value) == _ADDRESS_BYTES:
+            return bytes(12) + value
+        encoded: bytes = super().encode(value)
+        return encoded
+
+    @classmethod
+    def validate_value(cls, value: Any) -> None:
+        if not (isinstance(value, bytes) and len(value) == _ADDRESS_BYTES):
+            super().validate_value(value)
+
+
+class _AddressDecoder(AddressDecoder):
+    @staticmethod
+    def decoder_fn(data: bytes) -> Address:
+        return Address(bytes(data))
+
+
+class _FixedBytesDecoder(BytesDecoder):
+    @staticmethod
+    def decoder_fn(data: bytes) -> bytes:
+        return Hash32(data) if len(data) == _WORD_BYTES else data
+
+
+def _make_registry() -> Any:
+    registry = default_registry.copy()
+    registry.unregister("address")
+    registry.register(BaseEquals("address"), _AddressEncoder, _AddressDecoder, label="address")
+    registry.unregister_decoder("bytes<M>")
+    registry.register_decoder(BaseEquals("bytes", with_sub=True), _FixedBytesDecoder, label="bytes<M>")
+    return registry
+
+
+_REGISTRY = _make_registry()
+
+
+@cache
+def _encoder(type_: str) -> Any:
+    return _REGISTRY.get_encoder(type_)
+
+
+@cache
+def _decoder(type_: str) -> Any:
+    return _REGISTRY.get_decoder(type_)
+
+
+def _type_of(entry: Mapping[str, Any]) -> str:
+    type_: str = entry["type"]
+    if not type_.startswith("tuple"):
+        return type_
+    return f"({','.join(_type_of(part) for part in entry['components'])}){type_[5:]}"
+
+
+class Parameters:
+    """The inputs or outputs of a function, event or error.
+
+    Args:
+        entries: ABI parameters.
+        owner: name of what they belong to, for messages.
+
+    >>> pair = Parameters([{"name": "who", "type": "address"}, {"name": "ok", "type": "bool"}], "f")
+    >>> pair.decode(pair.encode(["0x00000000000000000000000000000000000000ff", True]))
+    (Address('0x00000000000000000000000000000000000000fF'), True)
+    """
+
+    def __init__(self, entries: Sequence[Mapping[str, Any]], owner: str) -> None:
+        self.owner = owner
+        self._entries = [dict(entry) for entry in entries]
+        self.types = [_type_of(entry) for entry in entries]
+        self.names = [entry.get("name") or f"arg{place}" for place, entry in enumerate(entries)]
+        self._encode = _encoder(f"({','.join(self.types)})")
+        self._decode = _decoder(f"({','.join(self.types)})")
+
+    def encode(self, values: Sequence[Any]) -> bytes:
+        """Return the ABI encoding of ``values``.
+
+        Raises:
+            ValueError: wrong count, or a value of the wrong type or range; the message names it.
+        """
+        if len(values) != len(self.types):
+            raise ValueError(f"{self.owner} takes {len(self.types)} arguments, not {len(values)}")
+        try:
+            encoded: bytes = self._encode(tuple(values))
+        except (EncodingError, TypeError, ValueError, AttributeError):
+            return self._encode_converted(values)
+        return encoded
+
+    def _encode_converted(self, values: Sequence[Any]) -> bytes:
+        converted = []
+        for name, type_, entry, value in zip(self.names, self.types, self._entries, values, strict=True):
+            try:
+                plain = _convert(entry, value)
+                _encoder(type_)(plain)
+            except (EncodingError, TypeError, ValueError, AttributeError, KeyError) as error:
+                reason = " ".join(str(error).split())[:160]
+                raise ValueError(f"{self.owner}: argument {name} is no {type_}: {reason}") from None
+            converted.append(plain)
+        encoded: bytes = self._encode(tuple(converted))
+        return encoded
+
+    def decode(self, data: bytes) -> tuple[Any, ...]:
+        """Decode ABI-encoded ``data``: addresses as ``Address``, bytes32 as ``Hash32``, structs as tuples.
+
+        Raises:
+            ValueError: ``data`` does not hold these types.
+        """
+        try:
+            values: tuple[Any, ...] = self._decode(ContextFramesBytesIO(bytes(data)))
+        except (DecodingError, OverflowError, UnicodeDecodeError) as error:
+            raise ValueError(f"{self.owner}: {' '.join(str(error).split())[:160]}") from None
+        return values
+
+    def encode_topic(self, place: int, value: Any) -> bytes:
+        """Return the topic under which an indexed argument of this value is found.
+
+        Raises:
+            ValueError: the value is of the wrong type.
+        """
+        type_ = self.types[place]
+        if type_ in ("string", "bytes"):
+            return keccak(value.encode() if isinstance(value, str) else bytes(value))
+        encoded = Parameters([self._entries[place]], self.owner).encode([value])
+        if _is_hashed(type_):
+            raise ValueError(f"{self.owner}: {self.names[place]} is indexed by a hash and cannot be searched by value")
+        return encoded
+
+    def decode_topic(self, place: int, topic: bytes) -> Any:
+        """Return the value of an indexed argument; a string, bytes, array or struct is known by its hash only."""
+        type_ = self.types[place]
+        return Hash32(topic) if _is_hashed(type_) else _decoder(type_)(ContextFramesBytesIO(bytes(topic)))
+
+
+def _is_hashed(type_: str) -> bool:
+    return type_ in ("string", "bytes") or type_.endswith(("]", ")"))
+
+
+def _convert(entry: Mapping[str, Any], value: Any) -> Any:
+    array = _ARRAY.match(entry["type"])
+    if array:
+        inner = dict(entry) | {"type": array.group(1)}
+        if isinstance(value, (str, bytes)) or not hasattr(value, "__iter__"):
+            raise TypeError(f"got {value!r}")
+        return [_convert(inner, item) for item in value]
+    if entry["type"] == "tuple":
+        parts = entry["components"]
+        if hasattr(value, "as_tuple"):
+            value = value.as_tuple()
+        elif isinstance(value, Mapping):
+            value = [value[part["name"]] for part in parts]
+        if len(value) != len(parts):
+            raise ValueError(f"takes {len(parts)} values, not {len(value)}")
+        return tuple(_convert(part, item) for part, item in zip(parts, value, strict=True))
+    if entry["type"].startswith("bytes") and isinstance(value, str):
+        return bytes.fromhex(value.removeprefix("0x"))
+    if entry["type"] == "address" and isinstance(value, str):
+        return Address(value)
+    return value

@@ -1,0 +1,267 @@
+"""What any chain offers to the rest of the house: the ``Engine`` protocol, its records, and how one is opened.
+
+Everything is in canonical bytes and integers. Layer: ledger. Not here: how an engine works (``local``), ABI
+encoding (``contract``), keys (``account``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, Self
+
+from chainsec.errors import ConfigError, ContractReverted
+from chainsec.primitives import ZERO_ADDRESS, Address, Hash32
+
+if TYPE_CHECKING:
+    from web3 import Web3
+
+    from chainsec.ledger.account import Account
+
+__all__ = [
+    "CALL_GAS",
+    "Block",
+    "CallReverted",
+    "Engine",
+    "Log",
+    "Receipt",
+    "TopicFilter",
+    "Transaction",
+    "open_engine",
+]
+
+CALL_GAS = 50_000_000
+DEFAULT_CHAIN_ID = 1337
+TopicFilter = Sequence["bytes | Sequence[bytes] | None"]
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A mined block. ``timestamp`` is in Unix seconds."""
+
+    number: int
+    hash: Hash32
+    parent_hash: Hash32
+    timestamp: int
+    state_root: Hash32
+    gas_used: int
+    transaction_hashes: tuple[Hash32, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """An event as a contract emitted it; ``log_index`` counts in its block."""
+
+    address: Address
+    topics: tuple[Hash32, ...]
+    data: bytes
+    block_number: int
+    transaction_hash: Hash32
+    transaction_index: int
+    log_index: int
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What a mined transaction did: ``status`` 1 or 0, its own gas, its place ``index`` in the block."""
+
+    transaction_hash: Hash32
+    block_number: int
+    index: int
+    status: int
+    gas_used: int
+    contract_address: Address | None
+    logs: tuple[Log, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Transaction:
+    """A transaction the engine knows; ``block_number`` and ``index`` are None while it waits in the pool."""
+
+    hash: Hash32
+    sender: Address
+    nonce: int
+    to: Address | None
+    value: int
+    gas: int
+    data: bytes
+    block_number: int | None
+    index: int | None
+
+
+class CallReverted(ContractReverted):
+    """Execution failed. ``data`` is what the contract returned, ``name`` the kind of failure ("Revert", "OutOfGas").
+
+    >>> CallReverted("Revert", bytes.fromhex("08c379a0")).data.hex()
+    '08c379a0'
+    """
+
+    def __init__(self, name: str, data: bytes, **facts: Any) -> None:
+        shown = f" with 0x{data.hex()}" if data else ""
+        super().__init__(f"call failed: {name}{shown}", name=name, data=data, **facts)
+
+
+class Engine(Protocol):
+    """A chain that transactions can be sent to and that answers for the state at any of its blocks."""
+
+    @property
+    def chain_id(self) -> int:
+        """EIP-155 identifier."""
+
+    @property
+    def web3(self) -> Web3:
+        """A plain web3.py ``Web3`` on the same chain."""
+
+    @property
+    def block_gas_limit(self) -> int:
+        """Gas that one block can hold."""
+
+    @property
+    def gas_price_wei(self) -> int:
+        """Wei for each gas that the next block asks for."""
+
+    def head(self) -> Block:
+        """Return the newest block."""
+
+    def block(self, number: int) -> Block:
+        """Return a block by number. Raises ``LedgerError`` where there is none."""
+
+    def final_block(self) -> int:
+        """Return the number of the newest block that can no longer be taken back."""
+
+    def send(self, raw: bytes) -> Hash32:
+        """Put a signed transaction into the pool and return its hash.
+
+        Raises:
+            LedgerError: bad signature, wrong chain id, nonce too low or taken, insufficient funds, gas over the limit.
+        """
+
+    def mine(self, timestamp: int | None = None) -> Block:
+        """Seal a block with the pool's transactions; an empty one is allowed.
+
+        Args:
+            timestamp: Unix seconds, later than the parent's; one second later by default.
+
+        Raises:
+            LedgerError: the timestamp is not later, or the store failed. Chain and pool are as they were.
+        """
+
+    def receipt(self, transaction_hash: bytes) -> Receipt | None:
+        """Return the receipt of a mined transaction, or None."""
+
+    def transaction(self, transaction_hash: bytes) -> Transaction | None:
+        """Return a mined or waiting transaction, or None."""
+
+    def call(
+        self,
+        to: bytes | None,
+        data: bytes,
+        *,
+        sender: bytes = ZERO_ADDRESS,
+        at: int | None = None,
+        value: int = 0,
+        gas: int = CALL_GAS,
+    ) -> bytes:
+        """Execute a message against the state after block ``at`` (the head by default) and return its output.
+
+        Raises:
+            CallReverted: with the raw return data.
+        """
+
+    def estimate(
+        self, to: bytes | None, data: bytes, *, sender: bytes = ZERO_ADDRESS, at: int | None = None, value: int = 0
+    ) -> int:
+        """Return a gas limit with which the transaction succeeds, at most 2 % over the smallest.
+
+        Raises:
+            CallReverted: it fails at the block's gas limit.
+        """
+
+    def logs(
+        self,
+        from_block: int,
+        to_block: int,
+        address: bytes | Sequence[bytes] | None = None,
+        topics: TopicFilter = (),
+    ) -> list[Log]:
+        """Return matching logs in chain order; both blocks are included.
+
+        Args:
+            from_block: first block.
+            to_block: last block.
+            address: one, any of several, or None for all.
+            topics: by place: a topic, several that match as well, or None for any.
+        """
+
+    def nonce(self, address: bytes, at: int | None = None) -> int:
+        """Return how many transactions of ``address`` were mined up to block ``at``."""
+
+    def next_nonce(self, address: bytes) -> int:
+        """Return the nonce that the next transaction of ``address`` needs, the pool's counted."""
+
+    def balance(self, address: bytes, at: int | None = None) -> int:
+        """Return the wei of ``address`` after block ``at``."""
+
+    def code(self, address: bytes, at: int | None = None) -> bytes:
+        """Return the code at ``address`` after block ``at``."""
+
+    def storage(self, address: bytes, slot: int, at: int | None = None) -> int:
+        """Return a storage slot after block ``at``."""
+
+    def failure(self, transaction_hash: bytes) -> CallReverted | None:
+        """Return why a mined transaction failed, by replaying it where it stood; None where it succeeded.
+
+        Raises:
+            LedgerError: no such transaction was mined.
+        """
+
+    def snapshot(self) -> int:
+        """Mark head and pool as they are and return the mark."""
+
+    def revert(self, snapshot: int) -> None:
+        """Go back to a mark, which stays valid; later marks are forgotten. Raises ``LedgerError`` for an unknown one."""
+
+    def close(self) -> None:
+        """Write everything out. The engine is of no use afterwards."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *_: object) -> None: ...
+
+
+def open_engine(
+    kind: str = "eth-tester",
+    *,
+    path: Path | None = None,
+    chain_id: int = DEFAULT_CHAIN_ID,
+    accounts: Sequence[Account] | None = None,
+    genesis_time: int | None = None,
+    block_gas_limit: int | None = None,
+) -> Engine:
+    """Open a chain: a new one, or the one that stands in ``path``.
+
+    Args:
+        kind: "eth-tester", the chain inside this process.
+        path: SQLite file of the chain; None keeps it in memory.
+        chain_id: EIP-155 identifier.
+        accounts: hold a million ether each in the first block, and ``engine.web3`` signs for them. By default the
+            ten well-known development accounts of eth-tester in a new chain, and nobody new in a stored one.
+        genesis_time: of the first block, Unix seconds; 2024-01-01 by default, in a stored chain whatever it has.
+        block_gas_limit: of every block; 1,000,000,000 by default, in a stored chain whatever it has.
+
+    Raises:
+        ConfigError: an unknown kind, or a setting out of range.
+        LedgerError: the stored chain was made with other settings, or is damaged at its head.
+
+    >>> with open_engine("eth-tester", chain_id=7) as engine:
+    ...     engine.mine().number, engine.chain_id
+    (1, 7)
+    """
+    if kind != "eth-tester":
+        raise ConfigError(f"no engine {kind!r}; there is: eth-tester", kind=kind)
+    from chainsec.ledger.local import open_local  # noqa: PLC0415 - py-evm takes a second to import
+
+    return open_local(
+        path, chain_id=chain_id, accounts=accounts, genesis_time=genesis_time, block_gas_limit=block_gas_limit
+    )

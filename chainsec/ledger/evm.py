@@ -1,0 +1,330 @@
+"""The rules of the in-process chain, pinned in one place: py-evm's Cancun, made to give the same blocks every time.
+
+State, tries, gas and headers are py-evm's own. Changed is only what is slow or left to chance: a sender is
+recovered once, and coinbase, time, extra data and PREVRANDAO of a block follow from its parent.
+Layer: ledger. Not here: storage (``store``), waiting transactions (``pool``), reading the chain (``local``).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import rlp
+from coincurve import PublicKey
+from eth.chains.base import MiningChain
+from eth.consensus import NoProofConsensus
+from eth.constants import BLANK_ROOT_HASH
+from eth.rlp.headers import BlockHeader
+from eth.vm.chain_context import ChainContext
+from eth.vm.forks.cancun import CancunVM
+from eth.vm.forks.cancun.blocks import CancunBlock, CancunBlockHeader
+from eth.vm.forks.cancun.state import get_total_blob_gas
+from eth.vm.forks.cancun.transactions import CancunLegacyTransaction, CancunTransactionBuilder
+from eth.vm.forks.shanghai.withdrawals import Withdrawal
+from eth.vm.spoof import SpoofTransaction
+from eth_utils.exceptions import ValidationError
+from rlp.sedes import CountableList
+
+from chainsec.digest import canonical_json, keccak
+from chainsec.primitives import Address
+
+__all__ = [
+    "DEFAULT_BLOCK_GAS_LIMIT",
+    "DEFAULT_GENESIS_TIME",
+    "EMPTY_ROOT",
+    "FORK",
+    "BuiltBlock",
+    "Genesis",
+    "build_block",
+    "create_chain",
+    "execute_message",
+    "open_chain",
+    "recover_address",
+]
+
+FORK = "cancun"
+DEFAULT_GENESIS_TIME = 1_704_067_200
+DEFAULT_BLOCK_GAS_LIMIT = 1_000_000_000
+EMPTY_ROOT = BLANK_ROOT_HASH
+_ZERO = bytes(20)
+_BEFORE_GENESIS = BlockHeader(difficulty=0, block_number=-1, gas_limit=0)
+_FIRST_EIP155_V = 35
+
+
+def recover_address(digest: bytes, y_parity: int, r: int, s: int) -> Address:
+    """Return the address whose key signed ``digest``.
+
+    Raises:
+        ValueError: no key can have made this signature.
+
+    Source: SEC 1, section 4.1.6.
+    """
+    try:
+        signature = r.to_bytes(32, "big") + s.to_bytes(32, "big") + bytes([y_parity])
+        public_key = PublicKey.from_signature_and_message(signature, digest, hasher=None)
+    except Exception as error:
+        raise ValueError(f"bad signature: {error}") from error
+    return Address(keccak(public_key.format(compressed=False)[1:])[12:])
+
+
+class SignedLegacyTransaction(CancunLegacyTransaction):
+    """py-evm's legacy transaction with its hash and its sender worked out once.
+
+    A signature from which a key can be recovered is that key's signature, so recovery is the check.
+    """
+
+    @cached_property
+    def hash(self) -> bytes:
+        """Keccak-256 of the encoded transaction."""
+        return keccak(rlp.encode(self))
+
+    @cached_property
+    def intrinsic_gas(self) -> int:
+        """Gas due before the first opcode."""
+        return int(self.get_intrinsic_gas())
+
+    def get_message_for_signing(self) -> bytes:
+        """Return the bytes that were signed (EIP-155 where ``v`` says so)."""
+        fields: list[Any] = [self.nonce, self.gas_price, self.gas, self.to, self.value, self.data]
+        if self.v >= _FIRST_EIP155_V:
+            fields += [self.chain_id, 0, 0]
+        return rlp.encode(fields)
+
+    def get_sender(self) -> bytes:
+        """Recover the sender's address."""
+        return bytes(recover_address(keccak(self.get_message_for_signing()), self.y_parity, self.r, self.s))
+
+    def check_signature_validity(self) -> None:
+        """Raise ``ValidationError`` where no key can have signed."""
+        try:
+            _ = self.sender
+        except ValueError as error:
+            raise ValidationError(str(error)) from error
+
+
+class _TransactionBuilder(CancunTransactionBuilder):
+    legacy_signed = SignedLegacyTransaction
+
+
+class _Block(CancunBlock):
+    transaction_builder = _TransactionBuilder
+    fields = (
+        ("header", CancunBlockHeader),
+        ("transactions", CountableList(_TransactionBuilder)),
+        ("uncles", CountableList(None, max_length=0)),
+        ("withdrawals", CountableList(Withdrawal)),
+    )
+
+
+class LedgerVM(CancunVM):
+    """Cancun rules without proof of work."""
+
+    block_class = _Block
+    consensus_class = NoProofConsensus
+
+    @classmethod
+    def validate_receipt(cls, receipt: Any) -> None:
+        """Accept: the receipt was made here, its bloom from its own logs."""
+
+
+class LedgerChain(MiningChain):
+    """A py-evm chain whose next header depends on nothing but the parent and what is asked for."""
+
+    vm_configuration = ((0, LedgerVM),)
+
+    def create_header_from_parent(self, parent_header: Any, **header_params: Any) -> Any:
+        """Return the header after ``parent_header``: its gas limit, one second later unless told otherwise."""
+        params = {
+            "gas_limit": parent_header.gas_limit,
+            "timestamp": parent_header.timestamp + 1,
+            "coinbase": _ZERO,
+            "extra_data": b"",
+            "mix_hash": keccak(parent_header.hash),
+        }
+        return super().create_header_from_parent(parent_header, **(params | header_params))
+
+    def get_transaction_builder(self) -> Any:
+        """Return the codec of this chain's transactions."""
+        return _TransactionBuilder
+
+
+@dataclass(frozen=True)
+class Genesis:
+    """Everything that the first block follows from.
+
+    Args:
+        chain_id: EIP-155 identifier, at least 1.
+        timestamp: Unix seconds.
+        gas_limit: of every block. The default is so high that the base fee never rises in practice.
+        base_fee_wei: of the first block; zero, as on a permissioned chain without a gas price.
+        balances: account and wei, in address order.
+    """
+
+    chain_id: int = 1337
+    timestamp: int = DEFAULT_GENESIS_TIME
+    gas_limit: int = DEFAULT_BLOCK_GAS_LIMIT
+    base_fee_wei: int = 0
+    balances: tuple[tuple[Address, int], ...] = ()
+
+    def to_json(self) -> bytes:
+        """Encode as canonical JSON; wei are strings, as they outgrow what JSON readers keep exactly."""
+        record = {name: getattr(self, name) for name in ("chain_id", "timestamp", "gas_limit", "base_fee_wei")}
+        return canonical_json(record | {"fork": FORK, "balances": {a.hex(): str(wei) for a, wei in self.balances}})
+
+    @classmethod
+    def from_json(cls, text: bytes) -> Genesis:
+        """Read back what ``to_json`` wrote.
+
+        Raises:
+            ValueError: not a canonical genesis record of this fork.
+
+        >>> Genesis.from_json(Genesis(chain_id=7).to_json()).chain_id
+        7
+        """
+        try:
+            record = json.loads(text)
+            balances = record.pop("balances")
+            if record.pop("fork") != FORK:
+                raise ValueError(f"not a {FORK} chain")
+            genesis = cls(
+                balances=tuple((Address(bytes.fromhex(account)), int(wei)) for account, wei in balances.items()),
+                **record,
+            )
+        except (TypeError, KeyError, AttributeError, RecursionError) as error:
+            raise ValueError(f"not a genesis record: {error}") from error
+        if genesis.to_json() != text:
+            raise ValueError("not a canonical genesis record")
+        return genesis
+
+
+@dataclass(frozen=True)
+class BuiltBlock:
+    """A sealed block with what its execution gave.
+
+    ``rejected`` holds the transactions that could not be part of it, each with py-evm's reason.
+    """
+
+    block: Any
+    receipts: tuple[Any, ...]
+    computations: tuple[Any, ...]
+    rejected: tuple[tuple[Any, str], ...]
+
+
+class _GasCursor:
+    """What py-evm reads of a header between two transactions of a block."""
+
+    def __init__(self, header: Any) -> None:
+        self.gas_limit = header.gas_limit
+        self.gas_used = 0
+
+
+def _configured(chain_id: int) -> type[LedgerChain]:
+    return type("LedgerChain", (LedgerChain,), {"chain_id": chain_id})
+
+
+def create_chain(store: Any, genesis: Genesis) -> LedgerChain:
+    """Write the first block into ``store`` and return the chain that starts there."""
+    chain_class = _configured(genesis.chain_id)
+    state = LedgerVM.build_state(store, _BEFORE_GENESIS, ChainContext(genesis.chain_id))
+    for account, wei in genesis.balances:
+        state.set_balance(bytes(account), wei)
+    state.persist()
+    header = LedgerVM.create_genesis_header(
+        difficulty=0,
+        gas_limit=genesis.gas_limit,
+        timestamp=genesis.timestamp,
+        base_fee_per_gas=genesis.base_fee_wei,
+        state_root=state.state_root,
+        nonce=bytes(8),
+        extra_data=b"",
+    )
+    chain: LedgerChain = chain_class.from_genesis_header(store, header)
+    return chain
+
+
+def open_chain(store: Any, chain_id: int) -> LedgerChain:
+    """Return the chain that stands in ``store``, at its head."""
+    return _configured(chain_id)(store)
+
+
+def build_block(
+    chain: LedgerChain,
+    transactions: Sequence[Any],
+    *,
+    timestamp: int,
+    coinbase: bytes = _ZERO,
+    withdrawals: Sequence[Any] = (),
+) -> BuiltBlock:
+    """Execute ``transactions`` on the head, seal the block and write it to the chain's database.
+
+    The chain's own header moves on only once everything is written.
+
+    Args:
+        chain: grows by one block.
+        transactions: in their order; one that py-evm refuses is left out and reported.
+        timestamp: Unix seconds, later than the head's.
+        coinbase: receives tips.
+        withdrawals: EIP-4895 withdrawals.
+
+    Raises:
+        ValidationError: the sealed block breaks the rules, as a time that is not later than the head's.
+    """
+    header = chain.create_header_from_parent(chain.get_canonical_head(), timestamp=timestamp, coinbase=coinbase)
+    vm = chain.get_vm(header)
+    cursor = _GasCursor(header)
+    included, receipts, computations, rejected, bloom = [], [], [], [], 0
+    for transaction in transactions:
+        try:
+            receipt, computation = vm.apply_transaction(cursor, transaction)
+        except ValidationError as error:
+            rejected.append((transaction, str(error)))
+            continue
+        cursor.gas_used = receipt.gas_used
+        bloom |= receipt.bloom
+        included.append(transaction)
+        receipts.append(receipt)
+        computations.append(computation)
+    if withdrawals:
+        vm.apply_all_withdrawals(withdrawals)
+    filled = vm.set_block_transactions_and_withdrawals(
+        vm.get_block(),
+        header.copy(
+            gas_used=cursor.gas_used, bloom=bloom, blob_gas_used=sum(get_total_blob_gas(tx) for tx in included)
+        ),
+        tuple(included),
+        tuple(receipts),
+        withdrawals=tuple(withdrawals),
+    )
+    block = vm.mine_block(filled).block
+    chain.chaindb.persist_block(block)
+    chain.header = chain.create_header_from_parent(block.header)
+    return BuiltBlock(block, tuple(receipts), tuple(computations), tuple(rejected))
+
+
+def execute_message(
+    chain: LedgerChain, state: Any, *, sender: bytes, to: bytes | None, data: bytes, value: int, gas: int
+) -> Any:
+    """Execute a transaction-like message on ``state``, free of charge, and take its effects back.
+
+    The gas due before the first opcode is charged; nonce and funds for gas are not asked for.
+
+    Returns:
+        py-evm's computation; None where ``gas`` or the sender's funds do not even let it start.
+    """
+    unsigned = chain.create_unsigned_transaction(
+        nonce=state.get_nonce(sender), gas_price=0, gas=gas, to=to or b"", value=value, data=data
+    )
+    transaction = SpoofTransaction(unsigned, from_=sender)
+    if gas < transaction.intrinsic_gas or state.get_balance(sender) < value:
+        return None
+    state.lock_changes()
+    snapshot = state.snapshot()
+    try:
+        executor = state.get_transaction_executor()
+        return executor.build_computation(executor.build_evm_message(transaction), transaction)
+    finally:
+        state.revert(snapshot)

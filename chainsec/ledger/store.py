@@ -1,0 +1,265 @@
+"""Keeps a chain's records in one SQLite file, or in memory, and moves from block to block in one step.
+
+py-evm writes a block's records into an overlay; ``commit`` puts them, the block's index rows and the new height
+into one SQLite transaction. A process killed at any moment leaves the store at a block boundary.
+Layer: ledger. Not here: what the records mean; whether they are right (``verify``).
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, Self
+
+from eth.db.backends.base import BaseAtomicDB
+
+from chainsec.errors import LedgerError
+from chainsec.ledger import logindex
+from chainsec.ledger.logindex import LogIndex, LogRow, TransactionRow
+from chainsec.ledger.seal import remove_seal, write_seal
+
+__all__ = ["SCHEMA_VERSION", "Store"]
+
+SCHEMA_VERSION = 1
+APPLICATION_ID = 0x43684365
+SCHEMA = (
+    "CREATE TABLE settings (name TEXT NOT NULL PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID",
+    "CREATE TABLE records (key BLOB NOT NULL PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID",
+    *logindex.SCHEMA,
+)
+_CACHED_RECORDS = 50_000
+_CHECKPOINT_BLOCKS = 200
+
+
+class Store(BaseAtomicDB):
+    """py-evm's key/value database over SQLite, one transaction a block.
+
+    Args:
+        path: the file; None keeps everything in memory.
+
+    Raises:
+        LedgerError: the file is no chain of this schema, or another process writes to it.
+    """
+
+    def __init__(self, path: Path | None = None) -> None:
+        self.path = path
+        self._overlay: dict[bytes, bytes | None] = {}
+        self._cache: OrderedDict[bytes, bytes] = OrderedDict()
+        self._undo: OrderedDict[int, dict[bytes, bytes | None]] | None = None
+        self._since_checkpoint = 0
+        is_new = path is None or not path.exists() or path.stat().st_size == 0
+        try:
+            self._db = sqlite3.connect(
+                path or ":memory:", isolation_level=None, check_same_thread=False, timeout=0.2
+            )
+            self._prepare(is_new=is_new)
+        except sqlite3.Error as error:
+            raise LedgerError(f"{path}: cannot be opened as a chain: {error}", path=path) from error
+        except LedgerError:
+            self._db.close()
+            raise
+        self.index = LogIndex(self._db)
+
+    def _prepare(self, *, is_new: bool) -> None:
+        self._db.execute("PRAGMA locking_mode = EXCLUSIVE")
+        if not is_new:
+            self._check_schema()
+        if self.path is not None:
+            remove_seal(self.path)
+            self._db.execute("PRAGMA journal_mode = WAL")
+            self._db.execute("PRAGMA synchronous = NORMAL")
+            self._db.execute("PRAGMA wal_autocheckpoint = 0")
+        self._db.execute("PRAGMA cache_size = -65536")
+        if is_new:
+            self._db.execute("BEGIN IMMEDIATE")
+            for statement in SCHEMA:
+                self._db.execute(statement)
+            self._db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+            self._db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+            self._db.execute("COMMIT")
+
+    def _check_schema(self) -> None:
+        if self._db.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:
+            raise LedgerError(f"{self.path}: is no chain", path=self.path)
+        version = self._db.execute("PRAGMA user_version").fetchone()[0]
+        if version != SCHEMA_VERSION:
+            raise LedgerError(f"{self.path}: schema version {version}, not {SCHEMA_VERSION}", path=self.path)
+
+    def setting(self, name: str) -> bytes | None:
+        """Return a stored setting, or None."""
+        row = self._db.execute("SELECT value FROM settings WHERE name = ?", (name,)).fetchone()
+        return None if row is None else bytes(row[0])
+
+    def __getitem__(self, key: bytes) -> bytes:
+        if key in self._overlay:
+            pending = self._overlay[key]
+            if pending is None:
+                raise KeyError(key)
+            return pending
+        value = self._cache.get(key)
+        if value is not None:
+            return value
+        row = self._db.execute("SELECT value FROM records WHERE key = ?", (key,)).fetchone()
+        if row is None:
+            raise KeyError(key)
+        found: bytes = row[0]
+        self._remember(key, found)
+        return found
+
+    def __setitem__(self, key: bytes, value: bytes) -> None:
+        self._overlay[bytes(key)] = bytes(value)
+
+    def __delitem__(self, key: bytes) -> None:
+        if not self._exists(key):
+            raise KeyError(key)
+        self._overlay[bytes(key)] = None
+
+    def _exists(self, key: bytes) -> bool:
+        try:
+            self[key]
+        except KeyError:
+            return False
+        return True
+
+    def _remember(self, key: bytes, value: bytes) -> None:
+        self._cache[key] = value
+        if len(self._cache) > _CACHED_RECORDS:
+            self._cache.popitem(last=False)
+
+    @contextmanager
+    def atomic_batch(self) -> Iterator[Self]:
+        """Give the store itself: nothing is on disk before ``commit``, and a failed block is dropped whole."""
+        yield self
+
+    @property
+    def changes(self) -> Mapping[bytes, bytes | None]:
+        """Records written since the last commit; None marks one that was deleted."""
+        return self._overlay
+
+    def commit(
+        self,
+        height: int,
+        transactions: Sequence[TransactionRow] = (),
+        logs: Sequence[LogRow] = (),
+        settings: Mapping[str, bytes] | None = None,
+    ) -> None:
+        """Write everything since the last commit, with the index rows of block ``height``, in one transaction.
+
+        Raises:
+            LedgerError: SQLite could not write; nothing has changed on disk.
+        """
+        undo: dict[bytes, bytes | None] = {}
+        if self._undo is not None:
+            undo = {key: self._stored(key) for key in self._overlay}
+        with self._transaction():
+            self._write(self._overlay)
+            self.index.add(transactions, logs)
+            rows = [("height", str(height).encode()), *(settings or {}).items()]
+            self._db.executemany("INSERT OR REPLACE INTO settings VALUES (?,?)", rows)
+        for key, value in self._overlay.items():
+            if value is None:
+                self._cache.pop(key, None)
+            else:
+                self._remember(key, value)
+        self._overlay = {}
+        if self._undo is not None:
+            self._undo[height] = undo
+        self._since_checkpoint += 1
+        if self.path is not None and self._since_checkpoint >= _CHECKPOINT_BLOCKS:
+            self._checkpoint()
+
+    def rollback(self) -> None:
+        """Forget everything since the last commit."""
+        self._overlay = {}
+
+    def keep_undo(self, *, is_kept: bool) -> None:
+        """Start or stop to keep, in memory, what ``cut_back`` needs."""
+        if not is_kept:
+            self._undo = None
+        elif self._undo is None:
+            self._undo = OrderedDict()
+
+    def cut_back(self, height: int) -> None:
+        """Take back every block above ``height``: its records as they were before, its index rows gone.
+
+        Raises:
+            LedgerError: no undo was kept for one of the blocks.
+        """
+        above = sorted((number for number in self._undo or () if number > height), reverse=True)
+        top = int(self.setting("height") or b"0")
+        if above != list(range(top, height, -1)):
+            raise LedgerError(f"blocks {height + 1} to {top} cannot be taken back: no snapshot was taken", height=height)
+        before: dict[bytes, bytes | None] = {}
+        for number in above:
+            before |= (self._undo or {})[number]
+        with self._transaction():
+            self._write(before)
+            self.index.cut_back(height)
+            self._db.execute("INSERT OR REPLACE INTO settings VALUES ('height', ?)", (str(height).encode(),))
+        self._overlay = {}
+        for key in before:
+            self._cache.pop(key, None)
+        for number in above:
+            del (self._undo or {})[number]
+
+    def erase(self) -> None:
+        """Remove every record, row and setting: the store is as new."""
+        with self._transaction():
+            for table in ("settings", "records", "transactions", "logs"):
+                self._db.execute(f"DELETE FROM {table}")  # noqa: S608 - constants
+        self._overlay = {}
+        self._cache.clear()
+        self._undo = None if self._undo is None else OrderedDict()
+
+    def close(self) -> None:
+        """Fold the write-ahead log into the file, so that it stands alone, and seal its pages."""
+        if self.path is None:
+            self._db.close()
+            return
+        with suppress(sqlite3.ProgrammingError):
+            self._checkpoint()
+            self._db.execute("PRAGMA journal_mode = DELETE")
+            self._db.close()
+            write_seal(self.path)
+
+    def _stored(self, key: bytes) -> bytes | None:
+        row = self._db.execute("SELECT value FROM records WHERE key = ?", (key,)).fetchone()
+        return None if row is None else row[0]
+
+    def _write(self, records: Mapping[bytes, bytes | None]) -> None:
+        self._db.executemany(
+            "INSERT INTO records VALUES (?,?) ON CONFLICT DO UPDATE SET value = excluded.value",
+            ((key, value) for key, value in records.items() if value is not None),
+        )
+        self._db.executemany(
+            "DELETE FROM records WHERE key = ?", ((key,) for key, value in records.items() if value is None)
+        )
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+            yield
+            self._db.execute("COMMIT")
+        except BaseException as error:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+            if isinstance(error, sqlite3.Error):
+                raise LedgerError(f"{self.path or 'memory'}: cannot write: {error}", path=self.path) from error
+            raise
+
+    def _checkpoint(self) -> None:
+        self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        self._since_checkpoint = 0
+
+    def __repr__(self) -> str:
+        return f"Store({str(self.path or ':memory:')!r})"
+
+    def rows(self, table: str) -> Iterator[tuple[Any, ...]]:
+        """Yield every row of a table in the order of its key."""
+        if table not in ("settings", "records", "transactions", "logs"):
+            raise ValueError(f"no table {table!r}")
+        yield from self._db.execute(f"SELECT * FROM {table} ORDER BY 1, 2")  # noqa: S608 - a known name

@@ -1,0 +1,325 @@
+"""What a run reports: the contract of ``report.json``, for the demo and for a replay alike.
+
+Frozen pydantic models, units in the names, unknown keys refused. ``None`` stands where a figure does not
+exist (an AUC when the log has one class only, a percentile of nothing). Layer: scenarios. Not here:
+measuring (the runner does it), writing and showing (``chainsec.app.report``).
+"""
+
+from collections.abc import Mapping
+from typing import Any, Literal, Self
+
+from pydantic import JsonValue, model_validator
+
+from chainsec.digest import canonical_json, digest_json
+from chainsec.scenarios.report_series import (
+    Alert,
+    Amount,
+    Count,
+    Curves,
+    DecisionBucket,
+    Hex32,
+    Histogram,
+    Part,
+    Quantiles,
+    Rate,
+    ScoreHistogram,
+    ScoreMark,
+    Seconds,
+    Series,
+)
+
+__all__ = [
+    "WALL_CLOCK_FIELDS",
+    "Alert",
+    "AttackOutcome",
+    "Audit",
+    "Cost",
+    "Curves",
+    "DecisionBucket",
+    "Decisions",
+    "Histogram",
+    "Latency",
+    "Measures",
+    "OperationGas",
+    "Organisation",
+    "Quality",
+    "Quantiles",
+    "Report",
+    "Requests",
+    "Run",
+    "ScoreHistogram",
+    "ScoreMark",
+    "Series",
+    "Throughput",
+    "deterministic_digest",
+    "deterministic_part",
+]
+
+WALL_CLOCK_FIELDS: tuple[tuple[str, ...], ...] = (("latency", "decision_ms"), ("throughput",))
+"""Paths that depend on the machine. Everything else is the same for two runs of one seed."""
+
+
+class Run(Part):
+    """Which run this is, and everything it can be repeated from.
+
+    Args:
+        name: what the run is called, for example ``hospital``.
+        kind: ``demo`` (a drawn workload) or ``replay`` (a user's log).
+        seed: the one seed of every random choice.
+        engine: which chain executed it, for example ``eth-tester``.
+        model_digest: Keccak-256 of the model's canonical files, 0x-hexadecimal.
+        started_at_s: simulated start of the live part, Unix seconds (a row number without a clock).
+        days: simulated length of the live part.
+        has_clock: False where times only count rows.
+        settings: the settings in force, dotted name to value.
+        settings_digest: Keccak-256 of the settings' canonical JSON.
+        source: name of the log replayed, None for a drawn workload.
+        version: release of ChainSec that ran it.
+    """
+
+    name: str
+    kind: Literal["demo", "replay"]
+    seed: int
+    engine: str
+    model_digest: Hex32
+    started_at_s: Seconds
+    days: Amount
+    has_clock: bool = True
+    settings: Mapping[str, JsonValue]
+    settings_digest: Hex32
+    source: str | None = None
+    version: str
+
+
+class Requests(Part):
+    """Requests in the log: ``total`` = ``history`` (learned from) + ``live`` (decided) + ``skipped`` (bad lines)."""
+
+    total: Count
+    history: Count
+    live: Count
+    skipped: Count
+
+    @model_validator(mode="after")
+    def _adds_up(self) -> Self:
+        if self.total != self.history + self.live + self.skipped:
+            raise ValueError(f"total {self.total} is not {self.history} history + {self.live} live + {self.skipped}")
+        return self
+
+
+class Decisions(Part):
+    """What stands on chain at the end.
+
+    Args:
+        granted: live requests granted by the agent's verdict and the contract.
+        denied: live requests denied by either.
+        escalated: live requests passed to a guardian.
+        revoked: grants taken back.
+        quarantined: times a requester was cut off.
+        alerts: threats raised on chain.
+        overruled_by_contract: verdicts of the agent that the contract lowered, counted as what they became.
+    """
+
+    granted: Count
+    denied: Count
+    escalated: Count
+    revoked: Count
+    quarantined: Count
+    alerts: Count
+    overruled_by_contract: Count
+
+
+class AttackOutcome(Part):
+    """What became of one kind of attack.
+
+    Args:
+        requests: live requests of this kind.
+        denied: of these, denied.
+        escalated: of these, passed to a guardian.
+        stopped: denied or escalated before any data was handed out.
+        revoked_later: granted first, revoked afterwards.
+        recall: ``stopped / requests``; None without requests.
+        leaked_bytes: handed out to this kind of attack; None where the log has no uses.
+        leaked_records: distinct records handed out to it.
+    """
+
+    requests: Count
+    denied: Count
+    escalated: Count
+    stopped: Count
+    revoked_later: Count
+    recall: Rate | None
+    leaked_bytes: Count | None = None
+    leaked_records: Count | None = None
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.stopped != self.denied + self.escalated:
+            raise ValueError(f"stopped {self.stopped} is not {self.denied} denied + {self.escalated} escalated")
+        if self.stopped + self.revoked_later > self.requests:
+            raise ValueError(f"more outcomes than the {self.requests} requests")
+        if (self.recall is None) != (self.requests == 0):
+            raise ValueError("recall exists exactly where there are requests")
+        return self
+
+
+class Measures(Part):
+    """How well one way of deciding tells bad requests from good ones, over the labelled live requests.
+
+    Args:
+        auc: area under the ROC curve of the score; None where one class is missing.
+        average_precision: area under the precision-recall curve.
+        denial_recall_at_1pct: bad requests caught when the score may refuse 1 % of the good ones.
+        denial_recall_at_5pct: the same at 5 %.
+        denial_recall_at_10pct: the same at 10 %.
+        good_requests: labelled live requests that had to be granted.
+        bad_requests: labelled live requests that had to be denied.
+        bad_stopped_rate: bad requests denied or escalated, as decided.
+        good_denied_rate: good requests denied, as decided.
+        good_escalated_rate: good requests passed to a guardian, as decided.
+        leaked_bytes: handed out for bad requests; None where the log has no uses.
+        leaked_records: distinct records handed out for bad requests.
+        per_attack: kind of attack to what became of it.
+    """
+
+    auc: Rate | None
+    average_precision: Rate | None
+    denial_recall_at_1pct: Rate | None
+    denial_recall_at_5pct: Rate | None
+    denial_recall_at_10pct: Rate | None
+    good_requests: Count
+    bad_requests: Count
+    bad_stopped_rate: Rate | None
+    good_denied_rate: Rate | None
+    good_escalated_rate: Rate | None
+    leaked_bytes: Count | None = None
+    leaked_records: Count | None = None
+    per_attack: Mapping[str, AttackOutcome] = {}
+
+
+class Quality(Measures):
+    """The agent's measures, and those of simpler ways of deciding on the same log.
+
+    Args:
+        baselines: name (``grant all``, ``rules only``) to its measures.
+    """
+
+    baselines: Mapping[str, Measures] = {}
+
+
+class Latency(Part):
+    """How long things take.
+
+    Args:
+        decision_blocks: from the request's block to its decision's block.
+        decision_ms: wall-clock time of one decision in the agent. Depends on the machine.
+        revocation_blocks: from the block in which a threat was seen to the block that revokes.
+    """
+
+    decision_blocks: Quantiles | None
+    decision_ms: Quantiles | None
+    revocation_blocks: Quantiles | None
+
+
+class OperationGas(Part):
+    """Gas of one kind of operation: ``items`` of it (requests, decisions ...) in so many transactions."""
+
+    items: Count
+    transactions: Count
+    gas_total: Count
+
+    @property
+    def gas_per_item(self) -> float | None:
+        """Mean gas of one item, None when there were none."""
+        return self.gas_total / self.items if self.items else None
+
+
+class Cost(Part):
+    """What the chain charged.
+
+    Args:
+        transactions: mined in the whole run.
+        gas_total: of all transactions.
+        gas_per_decision: mean gas of one live decision; None without decisions.
+        gas_by_operation: name of the operation to its gas.
+    """
+
+    transactions: Count
+    gas_total: Count
+    gas_per_decision: Amount | None
+    gas_by_operation: Mapping[str, OperationGas] = {}
+
+
+class Throughput(Part):
+    """Speed on this machine, wall clock. Both None where nothing was timed."""
+
+    decisions_per_s: Amount | None
+    elapsed_s: Amount | None = None
+
+
+class Audit(Part):
+    """Result of replaying the evidence. ``first_difference`` names the first record that differs, if one does."""
+
+    blocks: Count
+    receipts: Count
+    verified: bool
+    head_hash: Hex32 | None = None
+    first_difference: str | None = None
+
+
+class Organisation(Part):
+    """One organisation and what was decided for its members."""
+
+    name: str
+    members: Count
+    records: Count
+    requests: Count
+    granted: Count
+    denied: Count
+    escalated: Count
+
+
+class Report(Part):
+    """The whole of ``report.json``.
+
+    Raises:
+        pydantic.ValidationError: an unknown key, a missing or impossible figure.
+    """
+
+    run: Run
+    requests: Requests
+    decisions: Decisions
+    quality: Quality
+    latency: Latency
+    cost: Cost
+    throughput: Throughput
+    audit: Audit
+    parties: tuple[Organisation, ...] = ()
+    series: Series = Series()
+    timeline: tuple[Alert, ...] = ()
+
+    @model_validator(mode="after")
+    def _no_more_decisions_than_requests(self) -> Self:
+        decided = self.decisions.granted + self.decisions.denied + self.decisions.escalated
+        if decided > self.requests.live:
+            raise ValueError(f"{decided} decisions on {self.requests.live} live requests")
+        return self
+
+    def to_json(self) -> bytes:
+        """Return the canonical JSON text, the same bytes for equal reports."""
+        return canonical_json(self.model_dump(mode="json"))
+
+
+def deterministic_part(report: Report) -> dict[str, Any]:
+    """Return ``report`` as JSON values without what the machine's clock put in (``WALL_CLOCK_FIELDS``)."""
+    value: dict[str, Any] = report.model_dump(mode="json")
+    for *parents, leaf in WALL_CLOCK_FIELDS:
+        holder = value
+        for name in parents:
+            holder = holder[name]
+        del holder[leaf]
+    return value
+
+
+def deterministic_digest(report: Report) -> str:
+    """Return the Keccak-256 of the deterministic part: equal for two runs of one seed, on any machine."""
+    return "0x" + digest_json(deterministic_part(report)).hex()

@@ -1,0 +1,104 @@
+"""Sets the stage: puts a workload's organisations, members, records and consents on chain.
+
+Layer: scenarios. Not here: the play itself (``play``).
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from chainsec.digest import keccak
+from chainsec.primitives import Hash32, Scope
+from chainsec.purposes import find_purpose
+from chainsec.services.assets import Registration
+from chainsec.services.consent import Terms
+
+if TYPE_CHECKING:
+    from chainsec.sandbox import Sandbox
+    from chainsec.scenarios.workload import ConsentTerms, Workload
+
+_TRANSACTIONS_PER_BLOCK = 40
+_ITEMS_PER_TRANSACTION = 60
+
+
+def set_stage(
+    box: Sandbox, workload: Workload, on_step: Callable[[str, int, int], None] = lambda *_: None
+) -> dict[str, Hash32]:
+    """Introduce everybody and everything; return the assets' identifiers by record name.
+
+    Args:
+        box: where it goes.
+        workload: what is to be introduced.
+        on_step: told what is being done, how much of it is done, and of how much.
+    """
+    for name in workload.organisations:
+        box.introduce_organisation(name)
+    box.client.settle()
+    for done, batch in _batches(workload.members, _TRANSACTIONS_PER_BLOCK):
+        for member in batch:
+            box.introduce_member(member.organisation, member.name)
+        box.client.settle()
+        on_step("members", done, len(workload.members))
+    assets = _register_records(box, workload, on_step)
+    _give_consents(box, workload, assets, on_step)
+    return assets
+
+
+def _register_records(
+    box: Sandbox, workload: Workload, on_step: Callable[[str, int, int], None]
+) -> dict[str, Hash32]:
+    assets: dict[str, Hash32] = {}
+    for done, batch in _batches(workload.records, _ITEMS_PER_TRANSACTION):
+        registrations = [
+            Registration(
+                box.account(record.owner).address, Hash32(keccak(record.name.encode())), record.sensitivity
+            )
+            for record in batch
+        ]
+        identifiers = box.deployment.assets.register(box.keys.steward, registrations)
+        assets.update(zip((record.name for record in batch), identifiers, strict=True))
+        box.client.settle()
+        on_step("records", done, len(workload.records))
+    return assets
+
+
+def _give_consents(
+    box: Sandbox, workload: Workload, assets: dict[str, Hash32], on_step: Callable[[str, int, int], None]
+) -> None:
+    owners = {record.name: record.owner for record in workload.records}
+    by_owner: dict[str, list[ConsentTerms]] = defaultdict(list)
+    for consent in workload.consents:
+        by_owner[owners[consent.record]].append(consent)
+    given = 0
+    for sent, (owner, consents) in enumerate(by_owner.items(), 1):
+        for _, batch in _batches(consents, _ITEMS_PER_TRANSACTION):
+            terms = [
+                Terms(
+                    assets[consent.record],
+                    box.account(consent.grantee).address,
+                    find_purpose(consent.purpose).hash,
+                    Scope(consent.scope),
+                    consent.until_s,
+                )
+                for consent in batch
+            ]
+            box.deployment.consent.give(box.account(owner), terms)
+            given += len(batch)
+            if len(consents) > _ITEMS_PER_TRANSACTION:
+                box.client.settle()
+                on_step("consents", given, len(workload.consents))
+        if sent % _TRANSACTIONS_PER_BLOCK == 0:
+            box.client.settle()
+            on_step("consents", given, len(workload.consents))
+    box.client.settle()
+    on_step("consents", given, len(workload.consents))
+
+
+def _batches(items: Sequence[Any], size: int) -> Iterator[tuple[int, list[Any]]]:
+    iterator, done = iter(items), 0
+    while batch := list(islice(iterator, size)):
+        done += len(batch)
+        yield done, batch

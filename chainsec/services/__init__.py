@@ -1,0 +1,1 @@
+"""One module per contract: typed calls in, typed values out. Siblings never import each other."""

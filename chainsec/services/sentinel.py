@@ -1,0 +1,83 @@
+"""Sentinel: the agent's only door, and the guardians' desk.
+
+Layer: services. Not here: why a verdict is what it is (``defence``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from chainsec.digest import keccak
+from chainsec.errors import ContractReverted
+from chainsec.primitives import AccessRequest, Address, Decision, Hash32
+
+if TYPE_CHECKING:
+    from chainsec.ledger.account import Account
+    from chainsec.ledger.client import Client
+    from chainsec.ledger.contract import Contract
+
+_ANY_RECEIPT = b"\x01".rjust(32, b"\0")
+
+
+class Sentinel:
+    """Sends the agent's and the guardians' acts."""
+
+    def __init__(self, client: Client, contract: Contract) -> None:
+        self._client = client
+        self.contract = contract
+
+    def decide(self, agent: Account, decisions: Sequence[Decision]) -> None:
+        """Send one transaction with all of ``decisions``."""
+        items = [(item.request.as_tuple(), int(item.verdict), item.receipt) for item in decisions]
+        self._send(agent, "decideMany", items)
+
+    def revoke(self, agent: Account, request: AccessRequest, receipt: Hash32) -> None:
+        """Send: the grant that ``request`` led to ends."""
+        self._send(agent, "revoke", request.requester, request.asset, request.purpose, receipt)
+
+    def quarantine(self, agent: Account, requester: Address, ttl_s: int, receipt: Hash32) -> None:
+        """Send: ``requester`` is cut off for ``ttl_s`` seconds."""
+        self._send(agent, "quarantine", requester, ttl_s, receipt)
+
+    def raise_alert(self, agent: Account, subject: Address, kind: str, severity: int, receipt: Hash32) -> None:
+        """Send: a threat of ``kind`` by ``subject``; ``severity`` 1 (note) to 3 (act now)."""
+        self._send(agent, "raiseAlert", subject, keccak(kind.encode()), severity, receipt)
+
+    def can_revoke(self, agent: Address, request: AccessRequest) -> bool:
+        """Tell whether ``revoke`` would go through now."""
+        return self._would_pass(agent, "revoke", request.requester, request.asset, request.purpose, _ANY_RECEIPT)
+
+    def can_quarantine(self, agent: Address, requester: Address, ttl_s: int) -> bool:
+        """Tell whether ``quarantine`` would go through now."""
+        return self._would_pass(agent, "quarantine", requester, ttl_s, _ANY_RECEIPT)
+
+    def can_approve(self, guardian: Address, request: AccessRequest) -> bool:
+        """Tell whether guardians could grant ``request`` now."""
+        return self._would_pass(guardian, "approve", request.as_tuple(), _ANY_RECEIPT)
+
+    def approve(self, guardian: Account, request: AccessRequest, receipt: Hash32) -> None:
+        """Send: guardians grant ``request``."""
+        self._send(guardian, "approve", request.as_tuple(), receipt)
+
+    def cancel(self, guardian: Account, request: AccessRequest, receipt: Hash32) -> None:
+        """Send: guardians deny ``request`` and end the grant it led to."""
+        self._send(guardian, "cancel", request.as_tuple(), receipt)
+
+    def release(self, guardian: Account, requester: Address, receipt: Hash32) -> None:
+        """Send: the quarantine of ``requester`` ends, and the agent cannot renew it for a while."""
+        self._send(guardian, "release", requester, receipt)
+
+    def suspend_agent(self, guardian: Account) -> None:
+        """Send: the agent is out of service at once."""
+        self._send(guardian, "suspendAgent")
+
+    def _would_pass(self, sender: Address, function: str, *arguments: object) -> bool:
+        try:
+            self._client.call(self.contract, function, *arguments, sender=sender)
+        except ContractReverted:
+            return False
+        return True
+
+    def _send(self, account: Account, function: str, *arguments: object) -> None:
+        self._client.transact(account, self.contract.address, self.contract.encode(function, *arguments))

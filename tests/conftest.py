@@ -1,0 +1,41 @@
+"""Rules for every suite: what happens where the Solidity compiler is missing, and fixed seeds for hypothesis."""
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+from chainsec.errors import CompilerError
+from chainsec.ledger.solc import Compiler, find_compiler
+
+COMPILER_MISSING = "needs the Solidity compiler: run `npm ci`"
+PROJECT_ROOT = Path(__file__).parents[1]
+
+# Shared machines stall now and then; a slow example is no failure, and the same examples run everywhere.
+settings.register_profile("chainsec", derandomize=True, deadline=None)
+settings.load_profile("chainsec")
+
+
+@pytest.fixture(scope="session")
+def project_root() -> Path:
+    return PROJECT_ROOT
+
+
+@pytest.fixture(scope="session")
+def solidity() -> Compiler:
+    """Give the pinned compiler; skip without one, but fail where CI=true says that it has to be there."""
+    try:
+        return find_compiler(PROJECT_ROOT, download=False)
+    except CompilerError:
+        if os.environ.get("CI") == "true":
+            pytest.fail(COMPILER_MISSING, pytrace=False)
+        pytest.skip(COMPILER_MISSING)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    skipped = [
+        report for report in terminalreporter.stats.get("skipped", []) if COMPILER_MISSING in str(report.longrepr)
+    ]
+    if skipped:
+        terminalreporter.write_line(f"{len(skipped)} tests skipped, each {COMPILER_MISSING}")
