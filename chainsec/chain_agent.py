@@ -115,6 +115,10 @@ class ChainActions:
         for start in range(0, len(decisions), self._batch_size):
             self._sentinel.decide(self._account, decisions[start : start + self._batch_size])
 
+    def restrictions_left(self) -> int:
+        """Return how many revocations and quarantines the window's budget still holds."""
+        return self._sentinel.restrictions_left()
+
     def can_revoke(self, request: AccessRequest) -> bool:
         """Tell whether there is a grant to revoke and budget to do it."""
         return self._sentinel.can_revoke(self._account.address, request)

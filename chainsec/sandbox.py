@@ -56,8 +56,8 @@ class Sandbox:
     >>> clinic = box.add_organisation("clinic")
     >>> nurse = box.add_member("clinic", "nurse")
     >>> scan = box.add_asset("patient", b"the scan", sensitivity=2)
-    >>> box.give_consent("patient", scan, "clinic", "care")
-    >>> request = box.request("nurse", scan, "care", organisation="clinic")
+    >>> box.give_consent("patient", scan, "clinic", "treatment")
+    >>> request = box.request("nurse", scan, "treatment", organisation="clinic")
     >>> box.deployment.access.status_of(request.id).name
     'PENDING'
     >>> box.close()
@@ -83,7 +83,7 @@ class Sandbox:
         self.keys = Keys(*(self.account(f"role:{role}") for role in Keys.__dataclass_fields__))
         self.deployment = deploy(self.client, self.keys, self.config.limits)
         self.contexts = Contexts()
-        self._context_log = contexts or Journal(None)
+        self._context_log = Journal(None) if contexts is None else contexts
         self._members: dict[str, str] = {}
         self._salts = 0
 
@@ -281,7 +281,7 @@ class Sandbox:
                 quarantine_s=settings.agent.quarantine_s,
                 clock=clock or (lambda: None),
             ),
-            receipts or Journal(None),
+            Journal(None) if receipts is None else receipts,
             model,
             watcher,
             self.thresholds(),

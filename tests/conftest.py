@@ -17,6 +17,10 @@ settings.register_profile("chainsec", derandomize=True, deadline=None)
 settings.load_profile("chainsec")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--write-gas", action="store_true", help="write the measured table into docs/gas.md")
+
+
 @pytest.fixture(scope="session")
 def project_root() -> Path:
     return PROJECT_ROOT

@@ -44,6 +44,9 @@ class ResponseActions(Protocol):
     def decide(self, decisions: Sequence[Decision]) -> None:
         """Send the verdicts, many to a transaction."""
 
+    def restrictions_left(self) -> int:
+        """Return how many revocations and quarantines the window's budget still holds."""
+
     def can_revoke(self, request: AccessRequest) -> bool:
         """Tell whether there is a grant to revoke and budget to do it."""
 
@@ -132,7 +135,7 @@ class Agent:
 
     def watch(self, uses: Sequence[Use]) -> list[Response]:
         """Take uses in time order and respond to what they reveal."""
-        return [self._respond(threat) for use in uses for threat in self._watcher.observe(use)]
+        return [self._respond(threat, use) for use in uses for threat in self._watcher.observe(use)]
 
     def learn(self, request_id: str, denied: bool) -> None:  # noqa: FBT001 - the label itself
         """Let the truth about a request, come to light later, into the model.
@@ -157,21 +160,30 @@ class Agent:
         self.model.observe(observation)
         self._observed[observation.id] = observation
         self._requests[observation.id] = item.request
+        self._watcher.expect(observation.id, observation.action)
         return receipt
 
-    def _respond(self, threat: Threat) -> Response:
-        concerned = [self._requests[request_id] for request_id in threat.request_ids]
+    def _respond(self, threat: Threat, use: Use) -> Response:
+        """Do what the threat calls for, or the next milder thing that the contract lets through now."""
+        subject = self._requests[use.request_id]
         action = threat.response
-        if action == "quarantine" and not self._actions.can_quarantine(concerned[-1]):
+        if action == "quarantine" and not self._actions.can_quarantine(subject):
             action = "revoke"
-        revocable = [request for request in concerned if action == "revoke" and self._actions.can_revoke(request)]
+        revocable = self._revocable(threat) if action == "revoke" else []
         if action == "revoke" and not revocable:
             action = "alert"
         [receipt] = self._receipts.append([threat_receipt(threat, action)])
-        self._actions.raise_alert(concerned[-1], threat.kind, SEVERITY[action], receipt)
+        self._actions.raise_alert(subject, threat.kind, SEVERITY[action], receipt)
         if action == "quarantine":
-            self._actions.quarantine(concerned[-1], receipt)
+            self._actions.quarantine(subject, receipt)
         for request in revocable:
             self._actions.revoke(request, receipt)
         self._actions.settle()
         return Response(threat, action)
+
+    def _revocable(self, threat: Threat) -> list[AccessRequest]:
+        """Return the requests concerned whose grants stand, one for each grant."""
+        concerned = [self._requests[known] for known in threat.request_ids if known in self._requests]
+        grants = {(request.requester, request.asset, request.purpose): request for request in concerned}
+        standing = [request for request in grants.values() if self._actions.can_revoke(request)]
+        return standing[: self._actions.restrictions_left()]

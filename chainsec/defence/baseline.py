@@ -1,12 +1,23 @@
-"""What an ordinary day looks like: decayed means of a requester or of a group of peers.
+"""What an ordinary day looks like: decayed means of a requester or of a group of peers, and the day under way.
 
-Layer: bottom of defence. Not here: what counts as ordinary (``detectors``), how surprising a day is (``surprise``).
+Layer: defence. Not here: what counts as ordinary (``detectors``), how surprising a day is (``surprise``).
 """
 
 from __future__ import annotations
 
 import math
+from collections import deque
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from chainsec.defence.surprise import blend
+
+if TYPE_CHECKING:
+    from chainsec.defence.observation import Use
+
+_NO_HISTORY_RATE = 0.1
+_LEAST_RATE = 0.02
+"""Events a day that are taken as usual where nothing is known, and the least that is ever taken as usual."""
 
 
 @dataclass
@@ -49,3 +60,51 @@ class Baseline:
         self.level.learn(math.log1p(units), keep)
         self.exports.learn(exported, keep)
         self.oversteps.learn(oversteps, keep)
+
+
+@dataclass
+class Person:
+    """What is known of one requester, and their day so far."""
+
+    baseline: Baseline = field(default_factory=Baseline)
+    recent: deque[tuple[Use, float, bool]] = field(default_factory=deque)
+    day: int = -1
+    last_use_s: int = -1
+    longest_silence_days: float = 0.0
+    units: float = 0.0
+    exported: set[str] = field(default_factory=set)
+    oversteps: int = 0
+    volumes: list[tuple[str, float]] = field(default_factory=list)
+    requests: list[str] = field(default_factory=list)
+    drift: dict[str, float] = field(default_factory=lambda: {"slow_volume": 0.0, "slow_export": 0.0})
+    peaks: dict[str, float] = field(default_factory=dict)
+    flagged: bool = False
+    active_days: int = 0
+    raised: dict[str, int] = field(default_factory=dict)
+
+
+def level_inputs(own: Level, peers: Level, strength_days: float, least_sd: float) -> dict[str, float]:
+    """Return the ``mean_log`` and ``sd_log`` that ``level_surprise`` takes, own days drawn towards the peers'.
+
+    >>> level_inputs(Level(2.0, 3.0, 9.0), Level(50.0, 1.0, 1.0), strength_days=2.0, least_sd=0.5)
+    {'mean_log': 2.0, 'sd_log': 0.5}
+    """
+    variance = blend(own.variance, own.weight, peers.variance, strength_days)
+    return {
+        "mean_log": blend(own.mean, own.weight, peers.mean, strength_days),
+        "sd_log": max(least_sd, math.sqrt(variance)),
+    }
+
+
+def count_inputs(count: int, own: Level, peers: Level, strength_days: float) -> dict[str, Any]:
+    """Return what ``count_surprise`` takes; with no history at all, one event in ten days is taken as usual.
+
+    >>> count_inputs(2, Level(weight=4.0, mean=0.5), Level(weight=90.0, mean=0.1), strength_days=5.0)
+    {'count': 2, 'shape': 2.5, 'rate': 9.0}
+    """
+    prior = peers.mean if peers.weight > strength_days else _NO_HISTORY_RATE
+    return {
+        "count": count,
+        "shape": own.mean * own.weight + max(prior, _LEAST_RATE) * strength_days,
+        "rate": own.weight + strength_days,
+    }

@@ -7,11 +7,14 @@ Layer: defence. Not here: what a departure is worth (``novelty``), what labels s
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from chainsec.defence.features import DAY_S, HOUR_S, hour_of_day
-from chainsec.defence.observation import Observation
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from chainsec.defence.observation import Observation
 
 WINDOWS_S = {"hour": HOUR_S, "day": DAY_S, "week": 7 * DAY_S}
 """Half-lives of the decaying counts of requests and of first-time assets."""
@@ -39,17 +42,26 @@ class _Circle:
 class _Track:
     """Where one requester stands in time: when last seen, and counts that halve with each window."""
 
-    __slots__ = ("counts", "last_s")
+    __slots__ = ("counts", "gap_h", "last_s")
 
     def __init__(self, last_s: int) -> None:
         self.last_s = last_s
+        self.gap_h = 0.0
         self.counts = [0.0] * (2 * len(WINDOWS_S))
 
     def decayed(self, now_s: int) -> list[float]:
         """Return the counts as of ``now_s``: requests per window, then first-time assets per window."""
         gap_s = max(now_s - self.last_s, 0)
-        factors = [2.0 ** (-gap_s / window_s) for window_s in WINDOWS_S.values()] * 2
+        factors = [math.exp2(-gap_s / window_s) for window_s in WINDOWS_S.values()] * 2
         return [count * factor for count, factor in zip(self.counts, factors, strict=True)]
+
+    def longest_gap_h(self, now_s: int) -> float:
+        """Return the longest silence up to ``now_s`` in hours; an earlier one halves every week.
+
+        An account that wakes up stays conspicuous for more than its first request.
+        """
+        gap_s = max(now_s - self.last_s, 0)
+        return max(gap_s / HOUR_S, self.gap_h * math.exp2(-gap_s / WINDOWS_S["week"]))
 
 
 class Habits:
@@ -73,7 +85,7 @@ class Habits:
         habit = [f"habit:{name}" for i, name in enumerate(self._facets) if i]
         reach = [f"reach:{name}" for i, name in enumerate(self._facets) if i != 1]
         pace = [f"{what}:{window}" for what in ("rate", "fresh") for window in WINDOWS_S]
-        return (*habit, *reach, *(["hour", *pace, "idle"] if self.has_clock else []))
+        return (*habit, *reach, *(["hour", *pace, "silence"] if self.has_clock else []))
 
     def _lineage(self, values: Sequence[str]) -> list[str]:
         """Return whom to compare with, from everybody to the requester."""
@@ -129,7 +141,11 @@ class Habits:
             self._advance(observation.time_s, values)
 
     def forget(self, observation: Observation, values: Sequence[str]) -> None:
-        """Take the facets of a request that proved hostile out of the habits again."""
+        """Take the facets of a request that proved hostile out of the habits again.
+
+        Raises:
+            KeyError: nothing of its kind was ever observed.
+        """
         for name in (*self._lineage(values), f"#{values[1]}"):
             self._count(self._circles[name], observation, values, -1)
 
@@ -167,17 +183,17 @@ class Habits:
     def _pace(self, now_s: int, requester: str) -> dict[str, float]:
         track = self._tracks.get(requester)
         if track is None:
-            counts, idle_h = [0.0] * (2 * len(WINDOWS_S)), 0.0
+            counts, gap_h = [0.0] * (2 * len(WINDOWS_S)), 0.0
         else:
-            counts, idle_h = track.decayed(now_s), max(now_s - track.last_s, 0) / HOUR_S
+            counts, gap_h = track.decayed(now_s), track.longest_gap_h(now_s)
         names = [f"{what}:{window}" for what in ("rate", "fresh") for window in WINDOWS_S]
         found = {name: math.log2(1.0 + count) for name, count in zip(names, counts, strict=True)}
-        found["idle"] = math.log2(1.0 + idle_h)
+        found["silence"] = math.log2(1.0 + gap_h)
         return found
 
     def _advance(self, now_s: int, values: Sequence[str]) -> None:
         track = self._tracks.setdefault(values[0], _Track(now_s))
-        track.counts = track.decayed(now_s)
+        track.counts, track.gap_h = track.decayed(now_s), track.longest_gap_h(now_s)
         track.last_s = max(now_s, track.last_s)
         is_first = self._circles[f"={values[0]}"].facets[1][values[1]] == 1
         for position in range(len(WINDOWS_S)):
@@ -191,7 +207,9 @@ class Habits:
                 name: {"facets": c.facets, "hours": c.hours, "moments": c.moments, "requests": c.n_requests}
                 for name, c in self._circles.items()
             },
-            "tracks": {name: {"counts": t.counts, "last_s": t.last_s} for name, t in self._tracks.items()},
+            "tracks": {
+                name: {"counts": t.counts, "gap_h": t.gap_h, "last_s": t.last_s} for name, t in self._tracks.items()
+            },
         }
 
     @classmethod
@@ -199,12 +217,12 @@ class Habits:
         """Return the habits that ``to_json`` wrote; later changes do not reach ``value``."""
         habits = cls(facets, has_clock=has_clock)
         for name, state in value["circles"].items():
-            circle = habits._circles[name] = _Circle(0)  # noqa: SLF001 - own class
+            circle = habits._circles[name] = _Circle(0)
             circle.facets = [dict(counts) for counts in state["facets"]]
             circle.hours = list(state["hours"])
             circle.moments = {key: list(moments) for key, moments in state["moments"].items()}
             circle.n_requests = state["requests"]
         for name, state in value["tracks"].items():
-            track = habits._tracks[name] = _Track(state["last_s"])  # noqa: SLF001 - own class
-            track.counts = list(state["counts"])
+            track = habits._tracks[name] = _Track(state["last_s"])
+            track.counts, track.gap_h = list(state["counts"]), state["gap_h"]
         return habits

@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
 
 
 @dataclass(frozen=True)
@@ -88,13 +91,15 @@ def rarity_curve(sample: Sequence[float], n_knots: int = 32) -> Curve:
     if not n:
         return Curve((0.0,), (0.0,))
     # Knots halve the remaining share again and again, so the rare end is as finely drawn as the usual one.
-    picks = sorted({min(n - 1, round(n * (1 - 2 ** (-i * math.log2(n + 1) / (n_knots - 2))))) for i in range(n_knots - 1)})
+    picks = sorted(
+        {min(n - 1, round(n * (1 - 2 ** (-i * math.log2(n + 1) / (n_knots - 2))))) for i in range(n_knots - 1)}
+    )
     knots: dict[float, float] = {}
     for i in picks:
         first = bisect_right(ordered, ordered[i]) - 1
         while first and ordered[first - 1] == ordered[i]:
             first -= 1
-        knots[ordered[i]] = -math.log2((n - first + 1) / (n + 1))
+        knots[ordered[i]] = math.log2((n + 1) / (n - first + 1))
     last = ordered[-1]
     above = last + max(1e-3, (last - ordered[0]) / n)
     xs = (*sorted(knots), above)

@@ -8,11 +8,11 @@ Not here: the rules themselves (``surprise``), scoring of requests, carrying out
 from __future__ import annotations
 
 import math
-from collections import defaultdict, deque
+from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from chainsec.defence.baseline import Baseline, Level
+from chainsec.defence.baseline import Baseline, Level, Person, count_inputs, level_inputs
 from chainsec.defence.observation import Threat, Use
 from chainsec.defence.surprise import RULES, blend, tail_threshold
 
@@ -26,6 +26,7 @@ RESPONSES = ("alert", "revoke", "quarantine")
 """Responses from mild to hard."""
 
 _DAY_S = 86_400
+_LEAST_THRESHOLD = {"volume": 2.5, "mass_export": 2.5, "slow_volume": 4.0, "slow_export": 2.5, "beyond_scope": 2.6}
 _SCOPE = {"read": {"read"}, "write": {"read", "write"}, "export": {"read", "export"}}
 
 
@@ -41,12 +42,14 @@ class DetectorSettings:
         least_sd: floor of the standard deviation of ``log(1 + volume)``.
         drift_slack: standard deviations a day that slow drift forgives.
         export_ratio: multiple of the ordinary export rate that slow drift looks for.
+        caution_sd: standard deviations by which the ordinary export rate is taken higher than estimated.
         silence_strength_days: added to the longest silence known.
         silence_ratio: multiple of that sum from which a sleeping account is alerted.
         settle_days: active days of a requester before their days set thresholds.
         calibration_days: fewest requester-days that set a threshold; fewer leave ``cold_threshold``.
         cold_threshold: thresholds for alert, revoke and quarantine before there is a history.
-        least_threshold: floor of a set threshold, by kind.
+        least_threshold: floor of a set threshold, by kind: a history without events must not make one event a crime.
+        least_steps: the same floor for alert, revoke and quarantine, as multiples.
         rearm_share: share of the threshold below which a statistic must fall before the same alarm is raised again.
     """
 
@@ -59,34 +62,15 @@ class DetectorSettings:
     least_sd: float = 0.45
     drift_slack: float = 0.4
     export_ratio: float = 3.0
+    caution_sd: float = 1.0
     silence_strength_days: float = 5.0
     silence_ratio: float = 1.6
     settle_days: int = 2
     calibration_days: int = 40
     cold_threshold: tuple[float, float, float] = (5.0, 7.0, 10.0)
-    least_threshold: Mapping[str, float] = field(default_factory=lambda: {"mass_export": 2.5, "beyond_scope": 2.6})
+    least_threshold: Mapping[str, float] = field(default_factory=lambda: dict(_LEAST_THRESHOLD))
+    least_steps: tuple[float, float, float] = (1.0, 1.25, 1.6)
     rearm_share: float = 0.6
-
-
-@dataclass
-class _Person:
-    """What is known of one requester, and their day so far."""
-
-    baseline: Baseline = field(default_factory=Baseline)
-    recent: deque[tuple[Use, float, bool]] = field(default_factory=deque)
-    day: int = -1
-    last_use_s: int = -1
-    longest_silence_days: float = 0.0
-    units: float = 0.0
-    exported: set[str] = field(default_factory=set)
-    oversteps: int = 0
-    volumes: list[tuple[str, float]] = field(default_factory=list)
-    requests: list[str] = field(default_factory=list)
-    drift: dict[str, float] = field(default_factory=lambda: {"slow_volume": 0.0, "slow_export": 0.0})
-    peaks: dict[str, float] = field(default_factory=dict)
-    flagged: bool = False
-    active_days: int = 0
-    raised: dict[str, int] = field(default_factory=dict)
 
 
 class UseMonitor:
@@ -116,16 +100,20 @@ class UseMonitor:
         self._peer_groups = peer_groups or {}
         self._asset_groups = asset_groups or {}
         self._keep = 0.5 ** (1.0 / self.settings.half_life_days)
-        self._people: defaultdict[str, _Person] = defaultdict(_Person)
+        self._people: defaultdict[str, Person] = defaultdict(Person)
         self._peers: defaultdict[str, Baseline] = defaultdict(Baseline)
         self._volumes: defaultdict[str, Level] = defaultdict(Level)
         self._asked: dict[str, str] = {}
+        self._cut_off: set[str] = set()
         self._maxima: defaultdict[str, list[float]] = defaultdict(list)
         self._thresholds: dict[str, tuple[float, ...]] = {}
         self._span_s = [-1, -1]
 
     def expect(self, request_id: str, action: str) -> None:
-        """Note what a request asked for, so that a refusal for another reason does not count as overstepping."""
+        """Note what a request asked for, so that a refusal for another reason does not count as overstepping.
+
+        Optional: without it, a refused write or export counts, unless this monitor had the grant cut off.
+        """
         self._asked[request_id] = action
 
     def warm_up(self, uses: Iterable[Use]) -> None:
@@ -146,6 +134,16 @@ class UseMonitor:
             return (self.settings.silence_ratio, math.inf, math.inf)
         return self._thresholds.get(kind, self.settings.cold_threshold)
 
+    def release(self, requester: str) -> None:
+        """Take back what is held against a requester, as a guardian does who finds the alarm false.
+
+        The day becomes an ordinary one again, drift starts from zero, and the same alarm may be raised anew.
+        """
+        person = self._people[requester]
+        person.flagged = False
+        person.raised.clear()
+        person.drift = dict.fromkeys(person.drift, 0.0)
+
     def observe(self, use: Use) -> list[Threat]:
         """Take one use, return what it reveals: at most one threat of each kind."""
         person = self._enter(use)
@@ -162,16 +160,17 @@ class UseMonitor:
         active = sum(person.active_days for person in self._people.values())
         days_per_month = 30.0 * active / span_days / max(1, len(self._people))
         rates = (settings.alert_rate, settings.revoke_rate, settings.quarantine_rate)
-        return {
-            kind: tuple(
-                max(settings.least_threshold.get(kind, 0.0), tail_threshold(maxima, days_per_month, rate))
-                for rate in rates
-            )
-            for kind, maxima in sorted(self._maxima.items())
-            if len(maxima) >= settings.calibration_days
-        }
+        found = {}
+        for kind, maxima in sorted(self._maxima.items()):
+            if len(maxima) >= settings.calibration_days:
+                least = settings.least_threshold.get(kind, 0.0)
+                found[kind] = tuple(
+                    max(least * step, tail_threshold(maxima, days_per_month, rate))
+                    for rate, step in zip(rates, settings.least_steps, strict=True)
+                )
+        return found
 
-    def _enter(self, use: Use) -> _Person:
+    def _enter(self, use: Use) -> Person:
         """Return the requester, with the days before this use closed."""
         self._span_s = [use.time_s if self._span_s[0] < 0 else self._span_s[0], use.time_s]
         person = self._people[use.requester]
@@ -182,7 +181,7 @@ class UseMonitor:
             person.day = day
         return person
 
-    def _close_day(self, person: _Person, name: str) -> None:
+    def _close_day(self, person: Person, name: str) -> None:
         """Let an ordinary day into the baselines; forget a flagged one."""
         for kind, inputs in self._drifts(person, name):
             # A flagged day does not add to the drift, and a day of rest does not take from it.
@@ -202,10 +201,9 @@ class UseMonitor:
         person.units, person.exported, person.oversteps = 0.0, set(), 0
         person.volumes, person.requests, person.peaks, person.flagged = [], [], {}, False
 
-    def _note(self, person: _Person, use: Use) -> None:
+    def _note(self, person: Person, use: Use) -> None:
         """Let a use into the requester's day."""
-        asked = self._asked.get(use.request_id)
-        overstepped = use.action not in _SCOPE[asked] if asked else not use.allowed
+        overstepped = self._oversteps(use)
         units = self._units(use) if use.allowed else 0.0
         person.recent.append((use, units, overstepped))
         while person.recent[0][0].time_s <= use.time_s - self.settings.window_s:
@@ -226,6 +224,13 @@ class UseMonitor:
             if use.asset in self._asset_groups:
                 person.volumes.append((f"group {self._asset_groups[use.asset]}", log_volume))
 
+    def _oversteps(self, use: Use) -> bool:
+        """Tell whether a use goes beyond what was asked for; a refusal of a grant that was cut off does not."""
+        asked = self._asked.get(use.request_id)
+        if asked is not None:
+            return use.action not in _SCOPE[asked]
+        return not use.allowed and use.action != "read" and use.request_id not in self._cut_off
+
     def _units(self, use: Use) -> float:
         """Return the volume as a multiple of what is usual for the asset, 1 where nothing is known."""
         group = self._volumes.get(f"group {self._asset_groups.get(use.asset, '')}")
@@ -237,52 +242,55 @@ class UseMonitor:
         usual = blend(known.mean, known.weight, prior.mean, self.settings.strength_days)
         return math.exp(math.log1p(use.volume_bytes) - usual)
 
-    def _figures(self, person: _Person, use: Use) -> list[tuple[str, dict[str, Any]]]:
+    def _figures(self, person: Person, use: Use) -> list[tuple[str, dict[str, Any]]]:
         """Return the inputs of every rule that this use concerns."""
         own, peers = person.baseline, self._peers[self._peer_groups.get(use.requester, "")]
         strength = self.settings.strength_days
         exported = {past.asset for past, _, _ in person.recent if past.allowed and past.action == "export"}
         oversteps = sum(overstepped for _, _, overstepped in person.recent)
         figures: list[tuple[str, dict[str, Any]]] = [
-            ("mass_export", _count_inputs(len(exported), own.exports, peers.exports, strength)),
-            ("beyond_scope", _count_inputs(oversteps, own.oversteps, peers.oversteps, strength)),
+            ("mass_export", count_inputs(len(exported), own.exports, peers.exports, strength)),
+            ("beyond_scope", count_inputs(oversteps, own.oversteps, peers.oversteps, strength)),
         ]
         if own.level.weight + peers.level.weight > strength:
             amount = math.fsum(units for _, units, _ in person.recent)
-            figures.append(("volume", {"amount": amount, **self._level_inputs(own.level, peers.level)}))
+            figures.append(
+                (
+                    "volume",
+                    {
+                        "amount": amount,
+                        **level_inputs(own.level, peers.level, self.settings.strength_days, self.settings.least_sd),
+                    },
+                )
+            )
             figures += self._drifts(person, use.requester)
         return figures
 
-    def _level_inputs(self, own: Level, peers: Level) -> dict[str, float]:
-        strength = self.settings.strength_days
-        variance = blend(own.variance, own.weight, peers.variance, strength)
-        return {
-            "mean_log": blend(own.mean, own.weight, peers.mean, strength),
-            "sd_log": max(self.settings.least_sd, math.sqrt(variance)),
-        }
-
-    def _drifts(self, person: _Person, name: str) -> list[tuple[str, dict[str, Any]]]:
+    def _drifts(self, person: Person, name: str) -> list[tuple[str, dict[str, Any]]]:
         own, peers = person.baseline, self._peers[self._peer_groups.get(name, "")]
-        level = self._level_inputs(own.level, peers.level)
+        level = level_inputs(own.level, peers.level, self.settings.strength_days, self.settings.least_sd)
         today = RULES["volume"](amount=person.units, **level)
-        expected = blend(own.exports.mean, own.exports.weight, peers.exports.mean, self.settings.strength_days)
+        seen = count_inputs(len(person.exported), own.exports, peers.exports, self.settings.strength_days)
+        # A rate that a few days gave may be too low by chance, and drift would add that up day after day.
+        carried, ratio = person.drift, self.settings.export_ratio
+        expected = (seen["shape"] + self.settings.caution_sd * math.sqrt(seen["shape"])) / seen["rate"]
         return [
             (
                 "slow_volume",
-                {"carried": person.drift["slow_volume"], "today": today, "slack": self.settings.drift_slack},
+                {"carried": carried["slow_volume"], "today": today, "slack": self.settings.drift_slack},
             ),
             (
                 "slow_export",
                 {
-                    "carried": person.drift["slow_export"],
+                    "carried": carried["slow_export"],
                     "exported": len(person.exported),
-                    "expected": max(expected, 0.05),
-                    "ratio": self.settings.export_ratio,
+                    "expected": expected,
+                    "ratio": ratio,
                 },
             ),
         ]
 
-    def _silence(self, person: _Person, use: Use) -> list[tuple[str, dict[str, Any]]]:
+    def _silence(self, person: Person, use: Use) -> list[tuple[str, dict[str, Any]]]:
         if person.last_use_s < 0:
             return []
         return [
@@ -296,7 +304,7 @@ class UseMonitor:
             )
         ]
 
-    def _judge(self, person: _Person, use: Use, kind: str, inputs: dict[str, Any]) -> Threat | None:
+    def _judge(self, person: Person, use: Use, kind: str, inputs: dict[str, Any]) -> Threat | None:
         """Return a threat where a statistic crosses a level that it has not crossed since it last came down."""
         statistic = RULES[kind](**inputs)
         levels = self.thresholds(kind)
@@ -309,6 +317,8 @@ class UseMonitor:
         if reached <= person.raised.get(kind, 0):
             return None
         person.raised[kind] = reached
+        if reached > 1:
+            self._cut_off.update(person.requests, (past.request_id for past, _, _ in person.recent))
         concerned = (
             person.requests
             if kind.startswith("slow")
@@ -328,13 +338,3 @@ class UseMonitor:
                 "time_s": use.time_s,
             },
         )
-
-
-def _count_inputs(count: int, own: Level, peers: Level, strength: float) -> dict[str, Any]:
-    """Return the inputs of ``count_surprise``; with no history at all, one event in ten days is taken as usual."""
-    prior = peers.mean if peers.weight > strength else 0.1
-    return {
-        "count": count,
-        "shape": own.mean * own.weight + max(prior, 0.02) * strength,
-        "rate": own.weight + strength,
-    }

@@ -6,13 +6,15 @@ own. Layer: defence, above ``observation``. Not here: counts (``statistics``), h
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from chainsec.defence.observation import Observation
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from chainsec.defence.observation import Observation
 
 HOUR_S = 3_600
 DAY_S = 86_400
@@ -40,6 +42,7 @@ def hour_of_day(time_s: int) -> int:
 def describe(observation: Observation) -> dict[str, str]:
     """Return every facet of ``observation`` by name; attributes are prefixed with ``@``.
 
+    >>> from chainsec.defence.observation import Observation
     >>> ask = Observation("0x1", 0, "ann", "scan", "read", "treatment", attributes={"role": "nurse"})
     >>> facets = describe(ask)
     >>> facets["requester"], facets["@role"], facets["clock"], facets["week"]
@@ -125,7 +128,7 @@ def plan_facets(history: Sequence[Observation]) -> FacetPlan:
             chosen.append(name)
             columns[name] = column
     positions = range(len(chosen))
-    contexts = [(i,) for i in positions] + list(combinations(positions, 2))
+    contexts: list[tuple[int, ...]] = [*combinations(positions, 1), *combinations(positions, 2)]
     # The whole profile, without the asset, without the requester, without both: who somebody is, beyond the name.
     for left_out in ((1,), (0,), (0, 1)):
         profile = tuple(i for i in positions if i not in left_out and chosen[i] not in {"clock", "week"})

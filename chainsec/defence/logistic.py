@@ -6,15 +6,17 @@ Layer: defence. Not here: the features (``statistics``, ``behaviour``), what no 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 from sklearn.linear_model import LogisticRegression
 
 from chainsec.defence.curve import Curve, sample_curve
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 Matrix = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
@@ -81,8 +83,15 @@ def _fit(rows: Matrix, denied: Flags, inverse_penalty: float) -> LogisticRegress
 
 
 def train_logistic(
-    names: Sequence[str], rows: Matrix, denied: Flags, *, emphasis: Sequence[float], inverse_penalty: float, base_rate: float
-) -> LogisticPart:  # fmt: skip
+    names: Sequence[str],
+    rows: Matrix,
+    denied: Flags,
+    *,
+    emphasis: Sequence[float],
+    rising: Flags,
+    inverse_penalty: float,
+    base_rate: float,
+) -> LogisticPart:
     """Train on labelled rows in time order and return the part to evaluate.
 
     Columns are standardised, so the penalty is even; ``emphasis`` loosens it where a feature deserves more trust.
@@ -94,6 +103,7 @@ def train_logistic(
         rows: shape (n_labelled, n_features), finite.
         denied: labels, shape (n_labelled,).
         emphasis: factor on each standardised column, > 0.
+        rising: features that may raise the margin but never lower it; one that would is left out.
         inverse_penalty: scikit-learn's ``C``, > 0.
         base_rate: denial rate to say where nothing can be learned.
     """
@@ -101,16 +111,28 @@ def train_logistic(
         return LogisticPart(0.0, {}, Curve((0.0,), (base_rate,)))
     mean = rows.mean(axis=0)
     scale = np.asarray(emphasis) / np.maximum(rows.std(axis=0), 1e-6)
-    # Column order fixes the summation order inside the solver, and with it the last bits of every weight.
-    scaled = np.ascontiguousarray((rows - mean) * scale)
-    model = _fit(scaled, denied, inverse_penalty)
-    weights = model.coef_[0] * scale
-    slope, shift = _calibrate(scaled, denied, inverse_penalty)
-    curve = sample_curve(lambda x: sigmoid(slope * x + shift), -_MARGIN_RANGE, _MARGIN_RANGE, _N_KNOTS)
-    pairs = zip(names, weights, mean, strict=True)
-    return LogisticPart(
-        float(model.intercept_[0]), {name: (float(weight), float(at)) for name, weight, at in pairs}, curve
-    )
+    scaled = (rows - mean) * scale
+    used = np.arange(len(names))
+    while True:
+        # One memory layout fixes the summation order inside the solver, and with it the last bits of every weight.
+        columns = np.ascontiguousarray(scaled[:, used])
+        model = _fit(columns, denied, inverse_penalty)
+        falls = rising[used] & (model.coef_[0] < 0)
+        if not falls.any():
+            break
+        used = used[~falls]
+    slope, shift = map(_shorten, _calibrate(columns, denied, inverse_penalty))
+    curve = sample_curve(lambda x: _shorten(sigmoid(slope * x + shift)), -_MARGIN_RANGE, _MARGIN_RANGE, _N_KNOTS)
+    weights = {
+        names[i]: (_shorten(weight * scale[i]), _shorten(mean[i]))
+        for i, weight in zip(used.tolist(), model.coef_[0], strict=True)
+    }
+    return LogisticPart(_shorten(model.intercept_[0]), weights, curve)
+
+
+def _shorten(value: float) -> float:
+    """Return ``value`` to 9 significant digits, so that the last bits of a BLAS hardly ever reach the digest."""
+    return float(f"{value:.9g}")
 
 
 def _calibrate(scaled: Matrix, denied: Flags, inverse_penalty: float) -> tuple[float, float]:

@@ -1,26 +1,30 @@
 """What no label has shown: how rare a departure from habits is, and what risk that is worth.
 
-Each departure becomes rarity in bits by how often the history went as far; families of departures count alike.
-The rarity of the total gives a probability. Layer: defence. Not here: the departures (``behaviour``).
+Each departure becomes rarity in bits by how often the history went as far; beyond the first bit it counts squared,
+so that one very rare departure outweighs many slight ones, and families of departures count alike. How rare the total
+is gives a probability. Layer: defence. Not here: the departures (``behaviour``).
 """
 
 from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from chainsec.defence.curve import Curve, rarity_curve, sample_curve
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
 Matrix = npt.NDArray[np.float64]
 
 _N_KNOTS = 129
 _MAX_BITS = 16.0
+_ORDINARY_BITS = 3.0  # what 1 request in 8 reaches is no news, and must not blur the ranking that labels give
 
 
 def family_of(signal: str) -> str:
@@ -39,18 +43,22 @@ class NoveltyPart:
 
     Args:
         signals: signal name to its share in the total and its curve from departure to bits.
-        risk: total bits to probability.
+        risk: total to probability.
     """
 
     signals: Mapping[str, tuple[float, Curve]]
     risk: Curve
 
     def contributions(self, features: Mapping[str, float]) -> dict[str, float]:
-        """Return the bits that each signal adds to the total."""
-        return {name: share * curve.at(features[name]) for name, (share, curve) in self.signals.items()}
+        """Return what each signal adds to the total: its share times the square of its bits beyond the first."""
+        found = {}
+        for name, (share, curve) in self.signals.items():
+            excess = curve.at(features[name]) - 1.0
+            found[name] = share * excess * excess if excess > 0 else 0.0
+        return found
 
     def total(self, features: Mapping[str, float]) -> float:
-        """Return the total in bits, at least 0."""
+        """Return the total, at least 0."""
         return math.fsum(self.contributions(features).values())
 
     def to_json(self) -> dict[str, Any]:
@@ -69,7 +77,8 @@ def train_novelty(names: Sequence[str], usual: Matrix, unseen_share: float) -> N
     """Return the part that knows how far usual requests depart from habits.
 
     A request as rare as 1 in r among usual ones gets the probability that Bayes' rule gives if ``unseen_share`` of
-    requests were attacks of unknown kind, all at least as rare: ``s / (s + (1 - s) / r)``.
+    requests were attacks of unknown kind, all at least as rare: ``s / (s + (1 - s) / r)``, less what an ordinary
+    request (1 in 8) gets that way; what is no rarer gets 0.
 
     Args:
         names: signal names, one a column.
@@ -83,8 +92,11 @@ def train_novelty(names: Sequence[str], usual: Matrix, unseen_share: float) -> N
     totals = [draft.total(dict(zip(names, row, strict=True))) for row in usual.tolist()]
     rarity = _extend(rarity_curve(totals), totals)
 
+    def posterior(bits: float) -> float:
+        return unseen_share / (unseen_share + (1.0 - unseen_share) * math.exp2(-bits))
+
     def risk(total: float) -> float:
-        return unseen_share / (unseen_share + (1.0 - unseen_share) * 2.0 ** -rarity.at(total))
+        return max(0.0, posterior(rarity.at(total)) - posterior(_ORDINARY_BITS))
 
     top = max(rarity.xs[-1], rarity.xs[0] + 1.0)
     return NoveltyPart(signals, sample_curve(risk, min(0.0, rarity.xs[0]), top, _N_KNOTS))

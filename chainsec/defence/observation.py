@@ -108,5 +108,8 @@ class RiskModel(Protocol):
 class UseWatcher(Protocol):
     """Watches uses after a grant."""
 
+    def expect(self, request_id: str, action: str) -> None:
+        """Note what a request asked for, before its uses come."""
+
     def observe(self, use: Use) -> Sequence[Threat]:
         """Take one use, return what it reveals."""

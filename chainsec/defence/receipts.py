@@ -12,9 +12,12 @@ from typing import Any, Protocol
 
 from chainsec.defence.observation import Observation, RiskModel, Threat
 from chainsec.defence.policy import Thresholds, choose_verdict
+from chainsec.defence.surprise import RULES
 from chainsec.primitives import Verdict
 
 FORMAT = 1
+RESPONSES = ("alert", "revoke", "quarantine")
+"""Responses to a threat, from mild to hard."""
 
 
 class DigestedModel(RiskModel, Protocol):
@@ -105,6 +108,23 @@ def find_fault(receipt: Mapping[str, Any], model: DigestedModel, thresholds: Thr
     reasons = [[name, contribution] for name, contribution in model.reasons(features, len(receipt["reasons"]))]
     if reasons != receipt["reasons"]:
         return "reasons are not those of the model"
+    return None
+
+
+def find_threat_fault(receipt: Mapping[str, Any]) -> str | None:
+    """Recompute the receipt of a response to a threat; return what does not follow from it, or None.
+
+    The statistic has to follow from the evidence, and the response may be milder than its levels call for, not harder.
+    """
+    evidence = receipt["evidence"]
+    levels = evidence["thresholds"]
+    statistic = RULES[receipt["threat"]](**evidence["inputs"])
+    if statistic != evidence["statistic"]:
+        return f"statistic is {evidence['statistic']!r}, the rule gives {statistic!r}"
+    if receipt["score"] != statistic / (statistic + levels[0]):
+        return "score does not follow from statistic and threshold"
+    if not levels or RESPONSES.index(receipt["kind"]) >= sum(statistic > level for level in levels):
+        return f"the statistic does not call for {receipt['kind']!r}"
     return None
 
 

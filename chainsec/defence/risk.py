@@ -8,17 +8,20 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from chainsec.defence.behaviour import Habits
 from chainsec.defence.features import FacetPlan
 from chainsec.defence.logistic import LogisticPart
 from chainsec.defence.novelty import NoveltyPart
-from chainsec.defence.observation import Observation
 from chainsec.defence.statistics import EVIDENCE, CountTables, weigh_evidence
 from chainsec.digest import canonical_json, keccak
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from chainsec.defence.observation import Observation
 
 FORMAT = 1
 MODEL_FILE = "model.json"
@@ -42,12 +45,12 @@ class RiskSettings:
     """
 
     strength: float = 3.0
-    inverse_penalty: float = 0.003
+    inverse_penalty: float = 0.0015
     max_contexts: int = 48
-    behaviour_emphasis: float = 4.0
+    behaviour_emphasis: float = 3.0
     folds: int = 10
     warm_up_rate: float = 0.2
-    unseen_share: float = 0.01
+    unseen_share: float = 0.002
 
     def __post_init__(self) -> None:
         positive = (self.strength, self.inverse_penalty, self.behaviour_emphasis)
@@ -74,6 +77,7 @@ class EvidenceRiskModel:
 
     def __init__(
         self,
+        *,
         settings: RiskSettings,
         plan: FacetPlan,
         base_rate: float,
@@ -99,7 +103,8 @@ class EvidenceRiskModel:
         values = self.plan.values(observation)
         found: dict[str, float] = {}
         for names, counts in zip(self._evidence_names, self._counts.look_up(self.plan.keys(values)), strict=True):
-            evidence = weigh_evidence(*counts, self.base_rate, self.settings.strength)
+            seen, labelled, denied = counts
+            evidence = weigh_evidence(seen, labelled, denied, self.base_rate, self.settings.strength)
             found.update(zip(names, evidence, strict=True))
         found.update(self._habits.departures(self._habits.measure(observation, values), values))
         return {name: round(value, DECIMALS) for name, value in found.items()}
@@ -111,7 +116,9 @@ class EvidenceRiskModel:
             ValueError: a feature is missing, unknown, NaN or infinite.
         """
         self._check(features)
-        return _join(self.known.calibration.at(self.known.margin(features)), self.novel.risk.at(self.novel.total(features)))
+        return _join(
+            self.known.calibration.at(self.known.margin(features)), self.novel.risk.at(self.novel.total(features))
+        )
 
     def reasons(self, features: Mapping[str, float], limit: int) -> list[tuple[str, float]]:
         """Return the features that moved the score most: the score minus what it were without that feature.
@@ -181,7 +188,15 @@ class EvidenceRiskModel:
             if state:
                 habits = Habits.from_json(state["habits"], plan.facets, has_clock=value["has_clock"])
             known, novel = LogisticPart.from_json(value["known"]), NoveltyPart.from_json(value["novel"])
-            model = cls(RiskSettings(**value["settings"]), plan, value["base_rate"], known, novel, counts, habits)
+            model = cls(
+                settings=RiskSettings(**value["settings"]),
+                plan=plan,
+                base_rate=value["base_rate"],
+                known=known,
+                novel=novel,
+                counts=counts,
+                habits=habits,
+            )
         except (LookupError, TypeError, AttributeError) as error:
             if isinstance(error, KeyError) and error.args == (MODEL_FILE,):
                 raise
@@ -203,7 +218,7 @@ class EvidenceRiskModel:
 
     def _check(self, features: Mapping[str, float]) -> None:
         if features.keys() != self._names:
-            odd = sorted(features.keys() ^ self._names)[0]
+            odd = min(features.keys() ^ self._names)
             raise ValueError(f"features are not those of model {self.digest}: {odd!r}")
         for name, value in features.items():
             if not math.isfinite(value):

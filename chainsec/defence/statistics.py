@@ -7,8 +7,10 @@ Updated online: requests as they come, labels as they are revealed. Layer: defen
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 SEEN, LABELLED, DENIED = 0, 1, 2
 EVIDENCE = ("odds", "excess", "seen")
@@ -32,7 +34,7 @@ def weigh_evidence(seen: int, labelled: int, denied: int, base_rate: float, stre
     (0.0, 0.0, 0.0)
     >>> odds, excess, seen = weigh_evidence(9, 8, 4, 0.1, 3.0)
     >>> round(odds, 3), round(excess, 3), round(seen, 3)
-    (1.757, 2.44, 2.303)
+    (1.754, 2.44, 2.303)
     """
     if not labelled:
         return 0.0, 0.0, math.log1p(seen)
@@ -83,7 +85,7 @@ class CountTables:
     def restrict(self, positions: Sequence[int]) -> CountTables:
         """Return tables that share the counts of the contexts at ``positions``, in that order."""
         tables = CountTables(0)
-        tables._tables = [self._tables[i] for i in positions]  # noqa: SLF001 - own class
+        tables._tables = [self._tables[i] for i in positions]
         return tables
 
     def to_json(self) -> list[dict[str, list[int]]]:

@@ -5,7 +5,7 @@ Layer: defence. Not here: the model itself (``risk``), how well it does (``docs/
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -14,9 +14,13 @@ from chainsec.defence.behaviour import Habits
 from chainsec.defence.features import FacetPlan, plan_facets
 from chainsec.defence.logistic import LogisticPart, train_logistic
 from chainsec.defence.novelty import train_novelty
-from chainsec.defence.observation import Observation
 from chainsec.defence.risk import DECIMALS, EvidenceRiskModel, RiskSettings
 from chainsec.defence.statistics import DENIED, EVIDENCE, LABELLED, SEEN, CountTables, weigh_evidence
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from chainsec.defence.observation import Observation
 
 Matrix = npt.NDArray[np.float64]
 _N_KINDS = len(EVIDENCE)
@@ -38,6 +42,7 @@ def train_risk_model(
     Raises:
         ValueError: labels and observations differ in number.
 
+    >>> from chainsec.defence.observation import Observation
     >>> asks = [Observation(f"0x{i}", i * 60, "ann", "scan", "read", "treatment") for i in range(8)]
     >>> model = train_risk_model(asks, [False] * 8)
     >>> 0.0 < model.score(model.features(asks[0])) < 0.5
@@ -53,12 +58,28 @@ def train_risk_model(
     habits, signals, departures = _replay(plan, history, values, denied)
     counts, evidence = _gather_evidence(plan, values, denied, base_rate, told)
 
-    known, kept = _learn_known(plan, signals, evidence, departures, denied, base_rate, told)
+    known, kept = _learn_known(
+        plan,
+        signals=signals,
+        evidence=evidence,
+        departures=departures,
+        denied=denied,
+        base_rate=base_rate,
+        told=told,
+    )
     usual = np.array([label is not True for label in denied], dtype=bool)
     usual[: int(len(history) * told.warm_up_rate)] = False
     novel = train_novelty(signals, departures[usual], told.unseen_share)
     narrow = plan.restrict([plan.names[i] for i in kept])
-    return EvidenceRiskModel(told, narrow, base_rate, known, novel, counts.restrict(kept), habits)
+    return EvidenceRiskModel(
+        settings=told,
+        plan=narrow,
+        base_rate=base_rate,
+        known=known,
+        novel=novel,
+        counts=counts.restrict(kept),
+        habits=habits,
+    )
 
 
 def _replay(
@@ -120,6 +141,7 @@ def _gather_evidence(
 
 def _learn_known(
     plan: FacetPlan,
+    *,
     signals: Sequence[str],
     evidence: Matrix,
     departures: Matrix,
@@ -140,6 +162,7 @@ def _learn_known(
             [*(kinds[i] for i in columns), *signals],
             np.hstack([evidence[labelled][:, columns], departures[labelled]]),
             truth,
+            rising=np.array([False] * len(columns) + [True] * len(signals)),
             emphasis=[1.0] * len(columns) + [told.behaviour_emphasis] * len(signals),
             inverse_penalty=told.inverse_penalty,
             base_rate=base_rate,

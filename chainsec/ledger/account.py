@@ -36,7 +36,7 @@ class SignedTransaction:
 
 @dataclass(frozen=True, repr=False)
 class Account:
-    """An externally owned account.
+    r"""An externally owned account.
 
     Args:
         private_key: 32 bytes, from 1 to the order of secp256k1 less 1.
@@ -44,7 +44,7 @@ class Account:
     Raises:
         ValueError: no private key.
 
-    >>> str(Account(bytes(31) + b"\\x01").address)
+    >>> str(Account(bytes(31) + b"\x01").address)
     '0x7E5F4552091A69125d5DfCb7b8C2659029395Bdf'
     """
 

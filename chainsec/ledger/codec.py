@@ -9,13 +9,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from functools import cache
-from io import BytesIO
 from typing import Any
 
 from eth_abi.decoding import AddressDecoder, BytesDecoder, ContextFramesBytesIO
 from eth_abi.encoding import AddressEncoder
 from eth_abi.exceptions import DecodingError, EncodingError
-from eth_abi.registry import BaseEquals, registry as default_registry
+from eth_abi.registry import BaseEquals
+from eth_abi.registry import registry as default_registry
 
 from chainsec.digest import keccak
 from chainsec.primitives import Address, Hash32
@@ -31,18 +31,18 @@ class _AddressEncoder(AddressEncoder):
     def encode(self, value: Any) -> bytes:
         if isinstance(value, bytes) and len(value) == _ADDRESS_BYTES:
             return bytes(12) + value
-        encoded: bytes = super().encode(value)
+        encoded: bytes = super().encode(value)  # type: ignore[no-untyped-call] # so is eth_abi
         return encoded
 
     @classmethod
     def validate_value(cls, value: Any) -> None:
         if not (isinstance(value, bytes) and len(value) == _ADDRESS_BYTES):
-            super().validate_value(value)
+            super().validate_value(value)  # type: ignore[no-untyped-call] # so is eth_abi
 
 
 class _AddressDecoder(AddressDecoder):
     @staticmethod
-    def decoder_fn(data: bytes) -> Address:
+    def decoder_fn(data: Any) -> Any:
         return Address(bytes(data))
 
 
@@ -53,11 +53,13 @@ class _FixedBytesDecoder(BytesDecoder):
 
 
 def _make_registry() -> Any:
-    registry = default_registry.copy()
+    registry: Any = default_registry
+    registry = registry.copy()
+    equals: Any = BaseEquals
     registry.unregister("address")
-    registry.register(BaseEquals("address"), _AddressEncoder, _AddressDecoder, label="address")
+    registry.register(equals("address"), _AddressEncoder, _AddressDecoder, label="address")
     registry.unregister_decoder("bytes<M>")
-    registry.register_decoder(BaseEquals("bytes", with_sub=True), _FixedBytesDecoder, label="bytes<M>")
+    registry.register_decoder(equals("bytes", with_sub=True), _FixedBytesDecoder, label="bytes<M>")
     return registry
 
 
@@ -72,6 +74,10 @@ def _encoder(type_: str) -> Any:
 @cache
 def _decoder(type_: str) -> Any:
     return _REGISTRY.get_decoder(type_)
+
+
+def _stream(data: bytes) -> Any:
+    return ContextFramesBytesIO(bytes(data))  # type: ignore[no-untyped-call] # so is eth_abi
 
 
 def _type_of(entry: Mapping[str, Any]) -> str:
@@ -89,8 +95,8 @@ class Parameters:
         owner: name of what they belong to, for messages.
 
     >>> pair = Parameters([{"name": "who", "type": "address"}, {"name": "ok", "type": "bool"}], "f")
-    >>> pair.decode(pair.encode(["0x00000000000000000000000000000000000000ff", True]))
-    (Address('0x00000000000000000000000000000000000000fF'), True)
+    >>> pair.decode(pair.encode([bytes(20), True]))
+    (Address('0x0000000000000000000000000000000000000000'), True)
     """
 
     def __init__(self, entries: Sequence[Mapping[str, Any]], owner: str) -> None:
@@ -98,8 +104,9 @@ class Parameters:
         self._entries = [dict(entry) for entry in entries]
         self.types = [_type_of(entry) for entry in entries]
         self.names = [entry.get("name") or f"arg{place}" for place, entry in enumerate(entries)]
-        self._encode = _encoder(f"({','.join(self.types)})")
-        self._decode = _decoder(f"({','.join(self.types)})")
+        whole = f"({','.join(self.types)})"
+        self._encode = _encoder(whole) if self.types else lambda _: b""
+        self._decode = _decoder(whole) if self.types else lambda _: ()
 
     def encode(self, values: Sequence[Any]) -> bytes:
         """Return the ABI encoding of ``values``.
@@ -135,7 +142,7 @@ class Parameters:
             ValueError: ``data`` does not hold these types.
         """
         try:
-            values: tuple[Any, ...] = self._decode(ContextFramesBytesIO(bytes(data)))
+            values: tuple[Any, ...] = self._decode(_stream(data))
         except (DecodingError, OverflowError, UnicodeDecodeError) as error:
             raise ValueError(f"{self.owner}: {' '.join(str(error).split())[:160]}") from None
         return values
@@ -157,7 +164,7 @@ class Parameters:
     def decode_topic(self, place: int, topic: bytes) -> Any:
         """Return the value of an indexed argument; a string, bytes, array or struct is known by its hash only."""
         type_ = self.types[place]
-        return Hash32(topic) if _is_hashed(type_) else _decoder(type_)(ContextFramesBytesIO(bytes(topic)))
+        return Hash32(topic) if _is_hashed(type_) else _decoder(type_)(_stream(topic))
 
 
 def _is_hashed(type_: str) -> bool:

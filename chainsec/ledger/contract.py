@@ -136,8 +136,13 @@ class Contract:
         function = self._function(name, len(args))
         return function.selector + function.inputs.encode(args)
 
+    def selector(self, name: str) -> bytes:
+        """Return the 4-byte selector of a function, named as for ``encode`` (by its signature where overloaded)."""
+        found = self._functions.get(name, [])
+        return self._function(name, len(found[0].inputs.names) if found else 0).selector
+
     def call(self, name: str, *args: Any, at: int | None = None, sender: bytes | None = None) -> Any:
-        """Call a function without effect and return what it returns; several values as a tuple.
+        """Call a function without effect and return what it returns: None, one value, or several as a tuple.
 
         Args:
             name: as for ``encode``.
@@ -159,8 +164,10 @@ class Contract:
             values = function.outputs.decode(output)
         except ValueError as error:
             reason = "no contract there" if not output else str(error)
-            raise LedgerError(f"{name} at {self.address} returned something else: {reason}", address=self.address) from None
-        return values[0] if len(values) == 1 else values
+            raise LedgerError(
+                f"{name} at {self.address} returned something else: {reason}", address=self.address
+            ) from None
+        return values[0] if len(values) == 1 else values or None
 
     def events(self, name: str, from_block: int, to_block: int, **wanted: Any) -> list[Event]:
         """Return this contract's events of one kind, in chain order.

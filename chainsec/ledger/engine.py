@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from chainsec.errors import ConfigError, ContractReverted
 from chainsec.primitives import ZERO_ADDRESS, Address, Hash32
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from web3 import Web3
 
     from chainsec.ledger.account import Account
@@ -220,7 +221,11 @@ class Engine(Protocol):
         """Mark head and pool as they are and return the mark."""
 
     def revert(self, snapshot: int) -> None:
-        """Go back to a mark, which stays valid; later marks are forgotten. Raises ``LedgerError`` for an unknown one."""
+        """Go back to a mark, which stays valid; later marks are forgotten.
+
+        Raises:
+            LedgerError: no such mark.
+        """
 
     def close(self) -> None:
         """Write everything out. The engine is of no use afterwards."""
@@ -260,7 +265,7 @@ def open_engine(
     """
     if kind != "eth-tester":
         raise ConfigError(f"no engine {kind!r}; there is: eth-tester", kind=kind)
-    from chainsec.ledger.local import open_local  # noqa: PLC0415 - py-evm takes a second to import
+    from chainsec.ledger.opening import open_local  # noqa: PLC0415 - py-evm takes a second to import
 
     return open_local(
         path, chain_id=chain_id, accounts=accounts, genesis_time=genesis_time, block_gas_limit=block_gas_limit

@@ -8,10 +8,9 @@ Layer: ledger. Not here: storage (``store``), waiting transactions (``pool``), r
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import rlp
 from coincurve import PublicKey
@@ -32,13 +31,18 @@ from rlp.sedes import CountableList
 from chainsec.digest import canonical_json, keccak
 from chainsec.primitives import Address
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 __all__ = [
     "DEFAULT_BLOCK_GAS_LIMIT",
     "DEFAULT_GENESIS_TIME",
     "EMPTY_ROOT",
     "FORK",
     "BuiltBlock",
+    "CancunBlockHeader",
     "Genesis",
+    "Withdrawal",
     "build_block",
     "create_chain",
     "execute_message",
@@ -71,7 +75,7 @@ def recover_address(digest: bytes, y_parity: int, r: int, s: int) -> Address:
     return Address(keccak(public_key.format(compressed=False)[1:])[12:])
 
 
-class SignedLegacyTransaction(CancunLegacyTransaction):
+class SignedLegacyTransaction(CancunLegacyTransaction):  # type: ignore[misc] # py-evm is untyped
     """py-evm's legacy transaction with its hash and its sender worked out once.
 
     A signature from which a key can be recovered is that key's signature, so recovery is the check.
@@ -92,7 +96,7 @@ class SignedLegacyTransaction(CancunLegacyTransaction):
         fields: list[Any] = [self.nonce, self.gas_price, self.gas, self.to, self.value, self.data]
         if self.v >= _FIRST_EIP155_V:
             fields += [self.chain_id, 0, 0]
-        return rlp.encode(fields)
+        return bytes(rlp.encode(fields))
 
     def get_sender(self) -> bytes:
         """Recover the sender's address."""
@@ -106,11 +110,11 @@ class SignedLegacyTransaction(CancunLegacyTransaction):
             raise ValidationError(str(error)) from error
 
 
-class _TransactionBuilder(CancunTransactionBuilder):
+class _TransactionBuilder(CancunTransactionBuilder):  # type: ignore[misc] # py-evm is untyped
     legacy_signed = SignedLegacyTransaction
 
 
-class _Block(CancunBlock):
+class _Block(CancunBlock):  # type: ignore[misc] # py-evm is untyped
     transaction_builder = _TransactionBuilder
     fields = (
         ("header", CancunBlockHeader),
@@ -120,7 +124,7 @@ class _Block(CancunBlock):
     )
 
 
-class LedgerVM(CancunVM):
+class LedgerVM(CancunVM):  # type: ignore[misc] # py-evm is untyped
     """Cancun rules without proof of work."""
 
     block_class = _Block
@@ -131,7 +135,7 @@ class LedgerVM(CancunVM):
         """Accept: the receipt was made here, its bloom from its own logs."""
 
 
-class LedgerChain(MiningChain):
+class LedgerChain(MiningChain):  # type: ignore[misc] # py-evm is untyped
     """A py-evm chain whose next header depends on nothing but the parent and what is asked for."""
 
     vm_configuration = ((0, LedgerVM),)
@@ -205,10 +209,12 @@ class Genesis:
 class BuiltBlock:
     """A sealed block with what its execution gave.
 
+    ``transactions`` are the very objects that were executed, so that hash and sender are not worked out again;
     ``rejected`` holds the transactions that could not be part of it, each with py-evm's reason.
     """
 
     block: Any
+    transactions: tuple[Any, ...]
     receipts: tuple[Any, ...]
     computations: tuple[Any, ...]
     rejected: tuple[tuple[Any, str], ...]
@@ -302,7 +308,7 @@ def build_block(
     block = vm.mine_block(filled).block
     chain.chaindb.persist_block(block)
     chain.header = chain.create_header_from_parent(block.header)
-    return BuiltBlock(block, tuple(receipts), tuple(computations), tuple(rejected))
+    return BuiltBlock(block, tuple(included), tuple(receipts), tuple(computations), tuple(rejected))
 
 
 def execute_message(

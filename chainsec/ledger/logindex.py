@@ -6,28 +6,29 @@ Layer: ledger. Not here: the records that consensus is about (``store``); these 
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Iterable, Iterator, Sequence
 
 __all__ = ["LogIndex", "LogRow", "TransactionRow"]
 
 SCHEMA = (
-    "CREATE TABLE transactions (hash BLOB NOT NULL PRIMARY KEY, block INTEGER NOT NULL, position INTEGER NOT NULL, "
-    "status INTEGER NOT NULL, gas_used INTEGER NOT NULL, contract BLOB, first_log INTEGER NOT NULL, "
-    "logs INTEGER NOT NULL) WITHOUT ROWID",
+    """CREATE TABLE transactions (
+    hash BLOB NOT NULL PRIMARY KEY, block INTEGER NOT NULL, position INTEGER NOT NULL, status INTEGER NOT NULL,
+    gas_used INTEGER NOT NULL, contract BLOB, first_log INTEGER NOT NULL, logs INTEGER NOT NULL) WITHOUT ROWID""",
     "CREATE INDEX transactions_by_block ON transactions (block, position)",
-    "CREATE TABLE logs (block INTEGER NOT NULL, position INTEGER NOT NULL, tx INTEGER NOT NULL, hash BLOB NOT NULL, "
-    "address BLOB NOT NULL, topic0 BLOB, topic1 BLOB, topic2 BLOB, topic3 BLOB, data BLOB NOT NULL, "
-    "PRIMARY KEY (block, position)) WITHOUT ROWID",
+    """CREATE TABLE logs (
+    block INTEGER NOT NULL, position INTEGER NOT NULL, tx INTEGER NOT NULL, hash BLOB NOT NULL, address BLOB NOT NULL,
+    topic0 BLOB, topic1 BLOB, topic2 BLOB, topic3 BLOB, data BLOB NOT NULL,
+    PRIMARY KEY (block, position)) WITHOUT ROWID""",
     "CREATE INDEX logs_by_address ON logs (address, topic0)",
     "CREATE INDEX logs_by_topic0 ON logs (topic0)",
     "CREATE INDEX logs_by_topic1 ON logs (topic1) WHERE topic1 IS NOT NULL",
     "CREATE INDEX logs_by_topic2 ON logs (topic2) WHERE topic2 IS NOT NULL",
     "CREATE INDEX logs_by_topic3 ON logs (topic3) WHERE topic3 IS NOT NULL",
 )
-_LOG_COLUMNS = "block, position, tx, hash, address, topic0, topic1, topic2, topic3, data"
-_TRANSACTION_COLUMNS = "hash, block, position, status, gas_used, contract, first_log, logs"
 MAX_TOPICS = 4
 
 
@@ -82,25 +83,18 @@ class LogIndex:
 
     def transaction(self, transaction_hash: bytes) -> TransactionRow | None:
         """Return where a mined transaction stands, or None."""
-        row = self._db.execute(
-            f"SELECT {_TRANSACTION_COLUMNS} FROM transactions WHERE hash = ?",  # noqa: S608 - a constant of this module
-            (bytes(transaction_hash),),
-        ).fetchone()
+        row = self._db.execute("SELECT * FROM transactions WHERE hash = ?", (bytes(transaction_hash),)).fetchone()
         return None if row is None else TransactionRow(*row)
 
     def transactions_of(self, block: int) -> list[TransactionRow]:
         """Return the transactions of one block in order."""
-        rows = self._db.execute(
-            f"SELECT {_TRANSACTION_COLUMNS} FROM transactions WHERE block = ? ORDER BY position",  # noqa: S608 - a constant of this module
-            (block,),
-        )
+        rows = self._db.execute("SELECT * FROM transactions WHERE block = ? ORDER BY position", (block,))
         return [TransactionRow(*row) for row in rows]
 
     def logs_at(self, block: int, first: int = 0, count: int = -1) -> list[LogRow]:
         """Return ``count`` logs of one block from position ``first`` on; all of them for -1."""
         rows = self._db.execute(
-            f"SELECT {_LOG_COLUMNS} FROM logs WHERE block = ? AND position >= ? ORDER BY position LIMIT ?",  # noqa: S608 - a constant of this module
-            (block, first, count),
+            "SELECT * FROM logs WHERE block = ? AND position >= ? ORDER BY position LIMIT ?", (block, first, count)
         )
         return [LogRow(*row) for row in rows]
 
@@ -130,6 +124,6 @@ class LogIndex:
                 values += [bytes(value) for value in choice]  # type: ignore[misc] # SQLite values of both kinds
             else:
                 clauses.append(f"{column} IS NOT NULL")
-        query = f"SELECT {_LOG_COLUMNS} FROM logs WHERE {' AND '.join(clauses)} ORDER BY block, position"  # noqa: S608 - values are bound
+        query = f"SELECT * FROM logs WHERE {' AND '.join(clauses)} ORDER BY block, position"  # noqa: S608 - values are bound
         for row in self._db.execute(query, values):
             yield LogRow(*row)

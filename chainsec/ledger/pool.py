@@ -5,12 +5,14 @@ Layer: ledger. Not here: execution. A pool lives in memory; what was not mined i
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from chainsec.errors import LedgerError
 from chainsec.primitives import Address, Hash32
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 __all__ = ["AccountView", "Pool", "check_transaction", "decode_transaction"]
 
@@ -37,7 +39,7 @@ def decode_transaction(builder: Any, raw: bytes) -> Any:
         transaction = builder.decode(bytes(raw))
         transaction.validate()
         _ = transaction.sender
-    except Exception as error:  # noqa: BLE001 - whatever a hostile encoding sets off, the answer is one refusal
+    except Exception as error:  # whatever a hostile encoding sets off, the answer is one refusal
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise LedgerError(f"not a valid transaction: {reason}") from error
     return transaction

@@ -5,9 +5,8 @@ Layer: ledger. Not here: calling (``contract``), finding out why a mined transac
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from eth_utils.abi import abi_to_signature
 
@@ -15,6 +14,9 @@ from chainsec.digest import keccak
 from chainsec.errors import ContractReverted
 from chainsec.ledger.codec import Parameters
 from chainsec.ledger.engine import CallReverted
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
 
 __all__ = ["PANICS", "ErrorCodec", "decode_revert", "error_codecs"]
 
@@ -69,10 +71,6 @@ def error_codecs(entries: Iterable[Mapping[str, Any]]) -> dict[bytes, ErrorCodec
 
 _BUILT_IN = error_codecs(
     [
-        {"name": "Error", "inputs": [{"name": "reason", "type": "string"}]},
-        {"name": "Panic", "inputs": [{"name": "code", "type": "uint256"}]},
-    ]
-    and [
         {"type": "error", "name": "Error", "inputs": [{"name": "reason", "type": "string"}]},
         {"type": "error", "name": "Panic", "inputs": [{"name": "code", "type": "uint256"}]},
     ]

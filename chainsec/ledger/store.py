@@ -9,19 +9,21 @@ from __future__ import annotations
 
 import sqlite3
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from eth.db.backends.base import BaseAtomicDB
 
 from chainsec.errors import LedgerError
 from chainsec.ledger import logindex
 from chainsec.ledger.logindex import LogIndex, LogRow, TransactionRow
-from chainsec.ledger.seal import remove_seal, write_seal
+from chainsec.ledger.seal import broken_page, remove_seal, wal_path, write_seal
 
-__all__ = ["SCHEMA_VERSION", "Store"]
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+__all__ = ["APPLICATION_ID", "ROWS", "SCHEMA_VERSION", "Store"]
 
 SCHEMA_VERSION = 1
 APPLICATION_ID = 0x43684365
@@ -30,11 +32,18 @@ SCHEMA = (
     "CREATE TABLE records (key BLOB NOT NULL PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID",
     *logindex.SCHEMA,
 )
+ROWS = {
+    "settings": "SELECT * FROM settings ORDER BY name",
+    "records": "SELECT * FROM records ORDER BY key",
+    "transactions": "SELECT * FROM transactions ORDER BY hash",
+    "logs": "SELECT * FROM logs ORDER BY block, position",
+}
+_ERASE = ("DELETE FROM settings", "DELETE FROM records", "DELETE FROM transactions", "DELETE FROM logs")
 _CACHED_RECORDS = 50_000
-_CHECKPOINT_BLOCKS = 200
+_CHECKPOINT_BYTES = 64 * 2**20
 
 
-class Store(BaseAtomicDB):
+class Store(BaseAtomicDB):  # type: ignore[misc] # py-evm is untyped
     """py-evm's key/value database over SQLite, one transaction a block.
 
     Args:
@@ -49,12 +58,13 @@ class Store(BaseAtomicDB):
         self._overlay: dict[bytes, bytes | None] = {}
         self._cache: OrderedDict[bytes, bytes] = OrderedDict()
         self._undo: OrderedDict[int, dict[bytes, bytes | None]] | None = None
-        self._since_checkpoint = 0
         is_new = path is None or not path.exists() or path.stat().st_size == 0
+        page = None if path is None or is_new else broken_page(path)
+        if page is not None:
+            raise LedgerError(f"{path}: page {page} was changed since the chain was closed", path=path, page=page)
+        self._is_writing = False
         try:
-            self._db = sqlite3.connect(
-                path or ":memory:", isolation_level=None, check_same_thread=False, timeout=0.2
-            )
+            self._db = sqlite3.connect(path or ":memory:", isolation_level=None, check_same_thread=False, timeout=0.2)
             self._prepare(is_new=is_new)
         except sqlite3.Error as error:
             raise LedgerError(f"{path}: cannot be opened as a chain: {error}", path=path) from error
@@ -65,21 +75,31 @@ class Store(BaseAtomicDB):
 
     def _prepare(self, *, is_new: bool) -> None:
         self._db.execute("PRAGMA locking_mode = EXCLUSIVE")
+        self._db.execute("PRAGMA cache_size = -65536")
         if not is_new:
             self._check_schema()
-        if self.path is not None:
-            remove_seal(self.path)
-            self._db.execute("PRAGMA journal_mode = WAL")
-            self._db.execute("PRAGMA synchronous = NORMAL")
-            self._db.execute("PRAGMA wal_autocheckpoint = 0")
-        self._db.execute("PRAGMA cache_size = -65536")
-        if is_new:
-            self._db.execute("BEGIN IMMEDIATE")
-            for statement in SCHEMA:
-                self._db.execute(statement)
-            self._db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-            self._db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+            was_killed = self.path is not None and wal_path(self.path).exists()
+            self._db.execute("BEGIN EXCLUSIVE")
             self._db.execute("COMMIT")
+            if was_killed:
+                self._start_writing()
+            return
+        self._start_writing()
+        self._db.execute("BEGIN IMMEDIATE")
+        for statement in SCHEMA:
+            self._db.execute(statement)
+        self._db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        self._db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+        self._db.execute("COMMIT")
+
+    def _start_writing(self) -> None:
+        if self._is_writing or self.path is None:
+            return
+        remove_seal(self.path)
+        self._db.execute("PRAGMA journal_mode = WAL")
+        self._db.execute("PRAGMA synchronous = NORMAL")
+        self._db.execute("PRAGMA wal_autocheckpoint = 0")
+        self._is_writing = True
 
     def _check_schema(self) -> None:
         if self._db.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:
@@ -167,8 +187,7 @@ class Store(BaseAtomicDB):
         self._overlay = {}
         if self._undo is not None:
             self._undo[height] = undo
-        self._since_checkpoint += 1
-        if self.path is not None and self._since_checkpoint >= _CHECKPOINT_BLOCKS:
+        if self.path is not None and wal_path(self.path).stat().st_size > _CHECKPOINT_BYTES:
             self._checkpoint()
 
     def rollback(self) -> None:
@@ -188,13 +207,16 @@ class Store(BaseAtomicDB):
         Raises:
             LedgerError: no undo was kept for one of the blocks.
         """
-        above = sorted((number for number in self._undo or () if number > height), reverse=True)
+        undo = OrderedDict[int, dict[bytes, "bytes | None"]]() if self._undo is None else self._undo
+        above = sorted((number for number in undo if number > height), reverse=True)
         top = int(self.setting("height") or b"0")
         if above != list(range(top, height, -1)):
-            raise LedgerError(f"blocks {height + 1} to {top} cannot be taken back: no snapshot was taken", height=height)
+            raise LedgerError(
+                f"blocks {height + 1} to {top} cannot be taken back: no snapshot was taken", height=height
+            )
         before: dict[bytes, bytes | None] = {}
         for number in above:
-            before |= (self._undo or {})[number]
+            before |= undo[number]
         with self._transaction():
             self._write(before)
             self.index.cut_back(height)
@@ -203,27 +225,33 @@ class Store(BaseAtomicDB):
         for key in before:
             self._cache.pop(key, None)
         for number in above:
-            del (self._undo or {})[number]
+            del undo[number]
 
     def erase(self) -> None:
         """Remove every record, row and setting: the store is as new."""
         with self._transaction():
-            for table in ("settings", "records", "transactions", "logs"):
-                self._db.execute(f"DELETE FROM {table}")  # noqa: S608 - constants
+            for statement in _ERASE:
+                self._db.execute(statement)
         self._overlay = {}
         self._cache.clear()
         self._undo = None if self._undo is None else OrderedDict()
 
     def close(self) -> None:
-        """Fold the write-ahead log into the file, so that it stands alone, and seal its pages."""
-        if self.path is None:
+        """Fold the write-ahead log into the file, so that it stands alone, and seal its pages.
+
+        A file that was only read stays as it is.
+        """
+        with suppress(sqlite3.ProgrammingError):  # closed already
+            if self._is_writing and self.path is not None:
+                self._checkpoint()
+                self._db.execute("PRAGMA journal_mode = DELETE")
+                self._db.close()
+                write_seal(self.path)
             self._db.close()
-            return
-        with suppress(sqlite3.ProgrammingError):
-            self._checkpoint()
-            self._db.execute("PRAGMA journal_mode = DELETE")
-            self._db.close()
-            write_seal(self.path)
+
+    def abandon(self) -> None:
+        """Let go of the file without sealing it."""
+        self._db.close()
 
     def _stored(self, key: bytes) -> bytes | None:
         row = self._db.execute("SELECT value FROM records WHERE key = ?", (key,)).fetchone()
@@ -241,6 +269,7 @@ class Store(BaseAtomicDB):
     @contextmanager
     def _transaction(self) -> Iterator[None]:
         try:
+            self._start_writing()
             self._db.execute("BEGIN IMMEDIATE")
             yield
             self._db.execute("COMMIT")
@@ -253,13 +282,14 @@ class Store(BaseAtomicDB):
 
     def _checkpoint(self) -> None:
         self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        self._since_checkpoint = 0
 
     def __repr__(self) -> str:
         return f"Store({str(self.path or ':memory:')!r})"
 
     def rows(self, table: str) -> Iterator[tuple[Any, ...]]:
         """Yield every row of a table in the order of its key."""
-        if table not in ("settings", "records", "transactions", "logs"):
-            raise ValueError(f"no table {table!r}")
-        yield from self._db.execute(f"SELECT * FROM {table} ORDER BY 1, 2")  # noqa: S608 - a known name
+        yield from self.query(ROWS[table])
+
+    def query(self, statement: str) -> Iterator[tuple[Any, ...]]:
+        """Yield the rows of a query, for whoever examines the store."""
+        yield from self._db.execute(statement)

@@ -100,7 +100,7 @@ class RunDirectory:
 
     def seal(self) -> None:
         """Write the digest of every file: from now on one flipped byte anywhere shows."""
-        write_atomically(self.path / SEAL, canonical_json({"format": 1, "files": digest_files(self.path)}))
+        write_atomically(self.path / SEAL, seal_content(digest_files(self.path)))
 
     def _settle_settings(self, settings: Mapping[str, Any]) -> None:
         path = self.path / SETTINGS
@@ -125,6 +125,11 @@ def digest_files(path: Path) -> dict[str, str]:
             with file.open("rb") as content:
                 digests[name] = hashlib.file_digest(content, "sha256").hexdigest()
     return digests
+
+
+def seal_content(digests: Mapping[str, str]) -> bytes:
+    """Return the text of a seal over files with these digests."""
+    return canonical_json({"format": 1, "files": dict(digests)})
 
 
 def _refuse_strangers(path: Path) -> None:

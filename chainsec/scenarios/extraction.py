@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 DEFAULT_ORGANISATION = "operator"
 LABEL_DELAY_S = 1
+_MAX_COMPARED_COLUMNS = 1_000
 
 
 class Extracted(NamedTuple):
@@ -76,7 +77,7 @@ class Extractor:
                 raise self._missing(log, name, role)
 
     def _missing(self, log: Log, name: str, role: str) -> BadInput:
-        nearest = get_close_matches(name, log.columns or (), 1, 0.0)
+        nearest = get_close_matches(name, (log.columns or ())[:_MAX_COMPARED_COLUMNS], 1, 0.0)
         reason = f"no such column, mapped as {role}; the nearest of {len(log.columns or ())} is {show(nearest[0])}"
         return bad_input(log.path, log.header_line, reason, name)
 

@@ -31,8 +31,6 @@ Reader = Callable[[Mapping[str, Any]], str | None]
 
 def _to_text(value: Any, path: str) -> str:
     if isinstance(value, str):
-        if value.isascii() and "\0" not in value and len(value) <= MAX_FIELD_CHARS:
-            return value
         text = value
     elif value is None:
         return ""
@@ -68,6 +66,8 @@ def _path_reader(path: str, *, optional: bool) -> Reader:
 
     def read(fields: Mapping[str, Any]) -> str | None:
         value = fields.get(path, _MISSING)
+        if type(value) is str and len(value) <= MAX_FIELD_CHARS and value.isascii() and "\0" not in value:
+            return value
         if value is _MISSING and len(parts) > 1:
             value = _walk(fields, parts)
         if value is _MISSING:
@@ -98,12 +98,12 @@ def _join_reader(field: LogField) -> Reader:
     return _forgiving(read_all) if field.optional else read_all
 
 
-def _forgiving(read: Reader) -> Reader:
+def _forgiving(read: Reader, kinds: tuple[str, ...] = ("missing field", "empty")) -> Reader:
     def read_or_none(fields: Mapping[str, Any]) -> str | None:
         try:
             return read(fields)
         except RowDefect as defect:
-            if defect.kind in ("missing field", "empty"):
+            if defect.kind in kinds:
                 return None
             raise
 
@@ -111,7 +111,8 @@ def _forgiving(read: Reader) -> Reader:
 
 
 def _first_reader(field: LogField) -> Reader:
-    readers = [field_reader(part.model_copy(update={"optional": True})) for part in field.first]
+    parts = [part.model_copy(update={"optional": True}) for part in field.first]
+    readers = [_forgiving(field_reader(part), ("missing field", "empty", "not a single value")) for part in parts]
     name, optional = field_name(field), field.optional
 
     def read(fields: Mapping[str, Any]) -> str | None:
@@ -205,6 +206,9 @@ def word_reader(field: WordField, role: str) -> Callable[[Mapping[str, Any]], st
                 f"unknown {role}" if word else "empty", str(error) if word else f"empty {role}", name
             ) from error
 
+    if field.value is not None:
+        constant = translate_word(field.value.strip())
+        return lambda _fields: constant
     return lambda fields: translate_word((read(fields) or "").strip())
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from chainsec.scenarios.defects import RowDefect, show
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Generator, Iterable, Iterator
 
 MAX_RECORD_CHARS = 4 * 1024 * 1024
 ARRAY_START = re.compile(r'\s*(\{\s*"Records"\s*:\s*)?\[')
@@ -125,6 +125,7 @@ class ArrayScanner:
                     self._advance(len(self._buffer))
                 at -= self._at
                 if not self._fill():
+                    self._advance(len(self._buffer))
                     return RowDefect("broken line", "the file ends inside a record")
                 continue
             at = sign.end()
@@ -150,14 +151,16 @@ class ArrayScanner:
                 yield self.line, RowDefect("broken line", f"no array of records begins at {show(self._peek())}")
                 return
             self._advance(start.end())
-            yield from self._items()
+            if not (yield from self._items()):
+                return
             if start[1] and self._peek() != "}":
                 yield self.line, RowDefect("broken line", 'the object around "Records" is not closed')
                 return
             self._advance(self._at + bool(start[1]))
 
-    def _items(self) -> Iterator[tuple[int, str | RowDefect]]:
-        is_first = True
+    def _items(self) -> Generator[tuple[int, str | RowDefect], None, bool]:
+        """Yield the records of one array; return whether it was closed."""
+        is_first, is_cut = True, False
         while (sign := self._peek()) and sign != "]":
             if not is_first and sign == ",":
                 self._advance(self._at + 1)
@@ -168,11 +171,14 @@ class ArrayScanner:
             is_first = False
             line = self.line
             if sign == "{":
-                yield line, self._take_object()
+                found = self._take_object()
+                is_cut = isinstance(found, RowDefect) and not self._peek()
+                yield line, found
             else:
                 yield line, RowDefect("broken line", f"an object is needed at {show(self._peek())}")
                 self._seek_item()
                 is_first = True
         self._advance(self._at + bool(sign))
-        if not sign:
+        if not sign and not is_cut:
             yield self.line, RowDefect("broken line", "the file ends inside the array of records")
+        return bool(sign)

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping  # noqa: TC003 - pydantic evaluate
 from difflib import get_close_matches
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
@@ -86,6 +86,14 @@ class LogMapping(Table):
         if isinstance(names := changed.get("attributes"), list) and all(isinstance(name, str) for name in names):
             changed["attributes"] = {name: name for name in names}
         return changed
+
+    @model_validator(mode="after")
+    def _keep_answer_secret(self) -> Self:
+        answer = self.label.paths() if self.label else frozenset()
+        for role, field in self.mapped_fields():
+            if role != "label" and (shared := answer & field.paths()):
+                raise ValueError(f"{show(min(shared))} is the label and cannot be the {role} too: it tells the answer")
+        return self
 
     @property
     def has_clock(self) -> bool:

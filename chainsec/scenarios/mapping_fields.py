@@ -84,6 +84,15 @@ class LogField(Table):
             raise ValueError("separator must not hold a backslash, which escapes it")
         return self
 
+    def paths(self) -> frozenset[str]:
+        """Return every path that the field may be read from.
+
+        >>> sorted(LogField.model_validate(["a", {"first": ["b", "c.d"]}]).paths())
+        ['a', 'b', 'c.d']
+        """
+        own = frozenset() if self.path is None else frozenset({self.path})
+        return own.union(*(part.paths() for part in (*self.join, *self.first)))
+
 
 class WordField(LogField):
     """A fact with few values. Words of the log are turned into ChainSec's by ``map``.
@@ -176,12 +185,13 @@ class TimeField(LogField):
             raise ValueError(f"zone: {show(self.zone)} is no time zone") from error
         if self.format in ("iso8601", "epoch_s", "epoch_ms"):
             return self
+        reason = f"format: {show(self.format)} is neither iso8601, epoch_s, epoch_ms nor a strptime pattern"
+        if "%" not in self.format:
+            raise ValueError(reason)
         try:
             back = datetime.strptime(_PROBE.strftime(self.format), self.format)  # noqa: DTZ007 - only the date is used
         except (ValueError, re.error) as error:
-            raise ValueError(
-                f"format: {show(self.format)} is neither iso8601, epoch_s, epoch_ms nor a strptime pattern ({error})"
-            ) from error
+            raise ValueError(f"{reason} ({error})") from error
         if back.date() != _PROBE.date():
             raise ValueError(f"format: {show(self.format)} does not hold year, month and day")
         return self

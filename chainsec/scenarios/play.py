@@ -20,6 +20,7 @@ from chainsec.digest import keccak
 from chainsec.primitives import AccessRequest, Hash32
 from chainsec.purposes import find_purpose
 from chainsec.sandbox import ACTIONS
+from chainsec.scenarios.stage import chain_time
 from chainsec.services.access import Basis, Status
 
 if TYPE_CHECKING:
@@ -102,6 +103,9 @@ class Play:
         agent: decides and watches.
         directory: where records go.
         on_tick: told the counters after every tick.
+
+    While it runs it gathers ``episodes``, ``threats``, ``gas`` (operation to items, transactions and gas) and
+    ``harm`` (requester, kind of attack and time of each use that an attack got through).
     """
 
     box: Sandbox
@@ -114,6 +118,7 @@ class Play:
     episodes: list[Episode] = field(default_factory=list)
     threats: list[ThreatSeen] = field(default_factory=list)
     gas: dict[str, list[int]] = field(default_factory=dict)
+    harm: list[tuple[str, str, int]] = field(default_factory=list)
     clock_s: int = 0
 
     def __post_init__(self) -> None:
@@ -123,6 +128,7 @@ class Play:
         self._order = count()
         self._anchored = {USES: 0, OUTCOMES: 0}
         self._houses = {member.name: member.organisation for member in self.workload.members}
+        self._sensitivities = {record.name: record.sensitivity for record in self.workload.records}
 
     def run(self) -> None:
         """Play the live part from beginning to end."""
@@ -142,6 +148,10 @@ class Play:
         self._anchor()
         self.on_tick(self.score)
 
+    def sensitivity_of(self, record: str) -> int:
+        """Return how sensitive a record of the workload is, 0 to 3."""
+        return self._sensitivities[record]
+
     def _ticks(self) -> Iterator[tuple[int, list[Attempt]]]:
         """Yield what gateways hand in together, with the time at which they do."""
         settings = self.box.config
@@ -159,10 +169,7 @@ class Play:
             yield end_s, tick
 
     def _chain_time(self, time_s: int) -> int:
-        """Return the block time for a workload's time; rows of a log without times count from genesis."""
-        if self.workload.has_clock:
-            return time_s
-        return self.box.config.chain.genesis_time_s + 86_400 + time_s
+        return chain_time(self.box.config, self.workload, time_s)
 
     def _plan(self, time_s: int, act: Callable[[int, Any], None], subject: Any) -> None:
         heapq.heappush(self._agenda, (time_s, next(self._order), act, subject))
@@ -270,6 +277,8 @@ class Play:
         episode.uses_allowed += allowed
         episode.uses_refused += not allowed
         episode.bytes_allowed += planned.volume_bytes * allowed
+        if allowed and episode.attempt.attack:
+            self.harm.append((episode.attempt.requester, episode.attempt.attack, time_s))
         self.score.uses += 1
         use = Use(
             time_s=time_s,

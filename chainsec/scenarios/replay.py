@@ -97,12 +97,13 @@ def _split(attempts: Sequence[Attempt], history: float, log: str) -> int:
 
 
 def _grant_consents(found: Sequence[Extracted], members: Mapping[str, str], until_s: int) -> tuple[ConsentTerms, ...]:
-    scopes: dict[tuple[str, str, str], Scope] = {}
+    bits = {scope.name: int(scope) for scope in Scope}
+    scopes: dict[tuple[str, str, str], int] = {}
     for attempt, _, _ in found:
         key = (attempt.asset, members[attempt.requester], attempt.purpose)
-        scopes[key] = scopes.get(key, Scope(0)) | Scope[attempt.action.upper()]
+        scopes[key] = scopes.get(key, 0) | bits[attempt.action.upper()]
     return tuple(
-        ConsentTerms(record=asset, grantee=grantee, purpose=purpose, scope=int(scope), until_s=until_s)
+        ConsentTerms(record=asset, grantee=grantee, purpose=purpose, scope=scope, until_s=until_s)
         for (asset, grantee, purpose), scope in scopes.items()
     )
 

@@ -17,8 +17,12 @@ from chainsec.services.assets import Registration
 from chainsec.services.consent import Terms
 
 if TYPE_CHECKING:
+    from chainsec.config import Config
     from chainsec.sandbox import Sandbox
     from chainsec.scenarios.workload import ConsentTerms, Workload
+
+LEAD_S = 86_400
+"""Chain time between genesis and the live part, for setting the stage."""
 
 _TRANSACTIONS_PER_BLOCK = 40
 _ITEMS_PER_TRANSACTION = 60
@@ -28,6 +32,8 @@ def set_stage(
     box: Sandbox, workload: Workload, on_step: Callable[[str, int, int], None] = lambda *_: None
 ) -> dict[str, Hash32]:
     """Introduce everybody and everything; return the assets' identifiers by record name.
+
+    Consents that lapse before the live part have nothing left to allow and stay off the chain.
 
     Args:
         box: where it goes.
@@ -65,12 +71,18 @@ def _register_records(
     return assets
 
 
+def chain_time(config: Config, workload: Workload, time_s: int) -> int:
+    """Return the block time for a workload's time; rows of a log without times count from a day after genesis."""
+    return time_s if workload.has_clock else config.chain.genesis_time_s + LEAD_S + time_s
+
+
 def _give_consents(
     box: Sandbox, workload: Workload, assets: dict[str, Hash32], on_step: Callable[[str, int, int], None]
 ) -> None:
     owners = {record.name: record.owner for record in workload.records}
     by_owner: dict[str, list[ConsentTerms]] = defaultdict(list)
-    for consent in workload.consents:
+    standing = [consent for consent in workload.consents if consent.until_s > workload.live[0].time_s]
+    for consent in standing:
         by_owner[owners[consent.record]].append(consent)
     given = 0
     for sent, (owner, consents) in enumerate(by_owner.items(), 1):
@@ -81,7 +93,7 @@ def _give_consents(
                     box.account(consent.grantee).address,
                     find_purpose(consent.purpose).hash,
                     Scope(consent.scope),
-                    consent.until_s,
+                    chain_time(box.config, workload, consent.until_s),
                 )
                 for consent in batch
             ]
@@ -89,12 +101,12 @@ def _give_consents(
             given += len(batch)
             if len(consents) > _ITEMS_PER_TRANSACTION:
                 box.client.settle()
-                on_step("consents", given, len(workload.consents))
+                on_step("consents", given, len(standing))
         if sent % _TRANSACTIONS_PER_BLOCK == 0:
             box.client.settle()
-            on_step("consents", given, len(workload.consents))
+            on_step("consents", given, len(standing))
     box.client.settle()
-    on_step("consents", given, len(workload.consents))
+    on_step("consents", given, len(standing))
 
 
 def _batches(items: Sequence[Any], size: int) -> Iterator[tuple[int, list[Any]]]:

@@ -44,6 +44,11 @@ class Sentinel:
         """Send: a threat of ``kind`` by ``subject``; ``severity`` 1 (note) to 3 (act now)."""
         self._send(agent, "raiseAlert", subject, keccak(kind.encode()), severity, receipt)
 
+    def restrictions_left(self) -> int:
+        """Return how many revocations and quarantines the agent has left in the current window."""
+        _, restrictions = self._client.call(self.contract, "budgetLeft")
+        return int(restrictions)
+
     def can_revoke(self, agent: Address, request: AccessRequest) -> bool:
         """Tell whether ``revoke`` would go through now."""
         return self._would_pass(agent, "revoke", request.requester, request.asset, request.purpose, _ANY_RECEIPT)

@@ -1,29 +1,30 @@
 """The whole system on an in-process chain, for suites that talk to the contracts and to nothing above them."""
 
 import json
+import os
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import pytest
 
 from chainsec.config import Limits
-from chainsec.deployment import Deployment, Keys, deploy
+from chainsec.deployment import Keys, deploy
 from chainsec.digest import digest_json, keccak
 from chainsec.errors import ContractReverted
 from chainsec.ledger.account import Account
-from chainsec.ledger.artifact import Artifact
+from chainsec.ledger.artifact import Artifact, load_all_errors, load_artifact
 from chainsec.ledger.client import Client
 from chainsec.ledger.compiler import compile_sources
 from chainsec.ledger.contract import Contract
-from chainsec.ledger.engine import open_engine
+from chainsec.ledger.engine import Engine, open_engine
 from chainsec.ledger.solc import PINNED
-from chainsec.primitives import ZERO_HASH, AccessRequest, Decision, Hash32, Scope, Verdict
+from chainsec.primitives import ZERO_HASH, AccessRequest, Address, Decision, Hash32, Scope, Verdict
 from chainsec.purposes import find_purpose
 
 SEED = b"tests/contracts"
 TRANSACTION_GAS = 15_000_000
 LIFETIME_S = 365 * 86_400
-CARE = find_purpose("care").hash
+CARE = find_purpose("treatment").hash
 RECEIPT = Hash32(keccak(b"a receipt"))
 MEMBER = b"chainsec.member".ljust(32, b"\0")
 GATEWAY = b"chainsec.gateway".ljust(32, b"\0")
@@ -33,14 +34,39 @@ GATEWAY = b"chainsec.gateway".ljust(32, b"\0")
 class System:
     """Contracts by name, the accounts that act on them, and short ways to act and look."""
 
-    client: Client
+    engine: Engine
     keys: Keys
-    contracts: dict[str, Contract]
+    addresses: dict[str, Address]
+    client: Client = field(init=False)
+    contracts: dict[str, Contract] = field(init=False)
     hospital: Account = field(default_factory=lambda: Account.derive(SEED, "hospital"))
     gateway: Account = field(default_factory=lambda: Account.derive(SEED, "gateway"))
     owner: Account = field(default_factory=lambda: Account.derive(SEED, "owner"))
     stranger: Account = field(default_factory=lambda: Account.derive(SEED, "stranger"))
     _serial: int = 0
+
+    def __post_init__(self):
+        self.attach()
+
+    def attach(self):
+        """Take up the chain where it stands, knowing every contract's errors wherever they come through."""
+        self.client = Client(self.engine, transaction_gas=TRANSACTION_GAS)
+        self.contracts = {}
+        for name, address in self.addresses.items():
+            artifact = load_artifact(name)
+            self.client.bind(address, artifact)
+            self.contracts[name] = Contract(self.engine, address, artifact.abi, load_all_errors())
+
+    @contextmanager
+    def rewound(self):
+        """Undo at its end whatever happens inside, for one example of a property."""
+        mark, serial = self.engine.snapshot(), self._serial
+        try:
+            yield self
+        finally:
+            self.engine.revert(mark)
+            self._serial = serial
+            self.attach()
 
     @property
     def now_s(self):
@@ -75,13 +101,19 @@ class System:
         self.queue(self.keys.notary, "AuditTrail", "anchor", keccak(b"time"), keccak(b"passes"), 1)
         self.settle(self.now_s + seconds)
 
-    def asset(self, *, sensitivity=1, owner=None):
-        """Register a new asset of ``owner``; return its identifier."""
+    def assets(self, count, *, sensitivity=1, owner=None):
+        """Register new assets of ``owner`` in one transaction; return their identifiers."""
         holder = (owner or self.owner).address
-        self._serial += 1
-        content = keccak(f"content {self._serial}".encode())
-        self.send(self.keys.steward, "AssetRegistry", "register", (holder, content, sensitivity, ZERO_HASH, []))
-        return Hash32(self.call("AssetRegistry", "assetId", holder, content))
+        contents = [keccak(f"content {self._serial + place}".encode()) for place in range(count)]
+        self._serial += count
+        entries = [(holder, content, sensitivity, ZERO_HASH, []) for content in contents]
+        self.send(self.keys.steward, "AssetRegistry", "registerMany", entries)
+        return [Hash32(self.call("AssetRegistry", "assetId", holder, content)) for content in contents]
+
+    def asset(self, *, sensitivity=1, owner=None):
+        """Register one new asset of ``owner``; return its identifier."""
+        [asset] = self.assets(1, sensitivity=sensitivity, owner=owner)
+        return asset
 
     def terms(self, asset, *, grantee=None, purpose=CARE, scope=Scope.READ, until=None):
         party = (grantee or self.hospital).address
@@ -142,45 +174,45 @@ class System:
         return self.contracts[artifact.name]
 
 
+def build_system(**limits):
+    """Deploy everything on a chain of its own, under the given limits, with one organisation and its gateway."""
+    engine = open_engine("eth-tester")
+    keys = Keys(*(Account.derive(SEED, role) for role in Keys.__dataclass_fields__))
+    deployment = deploy(Client(engine, transaction_gas=TRANSACTION_GAS), keys, Limits(**limits))
+    system = System(engine, keys, deployment.addresses())
+    gateway, hospital = system.gateway.address, system.hospital.address
+    system.queue(keys.admin, "Authority", "grantRole", 3, gateway, 0)
+    system.queue(system.hospital, "DidRegistry", "addDelegate", hospital, GATEWAY, gateway, LIFETIME_S)
+    system.settle()
+    return system
+
+
 @pytest.fixture
 def make_system():
-    """Give a function that deploys everything on a chain of its own, under the given limits."""
-    engines = []
+    """Give ``make_system(**limits)``: a system under other limits than the default ones."""
+    systems = []
 
     def make(**limits):
-        engine = open_engine("eth-tester")
-        engines.append(engine)
-        client = Client(engine, transaction_gas=TRANSACTION_GAS)
-        keys = Keys(*(Account.derive(SEED, role) for role in Keys.__dataclass_fields__))
-        deployment = deploy(client, keys, Limits(**limits))
-        system = System(client, keys, contracts_of(deployment))
-        gateway = system.gateway.address
-        system.queue(keys.admin, "Authority", "grantRole", 3, gateway, 0)
-        hospital = system.hospital.address
-        system.queue(system.hospital, "DidRegistry", "addDelegate", hospital, GATEWAY, gateway, LIFETIME_S)
-        system.settle()
-        return system
+        systems.append(build_system(**limits))
+        return systems[-1]
 
     yield make
-    for engine in engines:
-        engine.close()
+    for system in systems:
+        system.engine.close()
 
 
-def contracts_of(deployment: Deployment) -> dict[str, Contract]:
-    return {
-        "Authority": deployment.authority.contract,
-        "DidRegistry": deployment.identity.contract,
-        "AssetRegistry": deployment.assets.contract,
-        "ConsentLedger": deployment.consent.contract,
-        "AccessGrants": deployment.access.contract,
-        "Sentinel": deployment.sentinel.contract,
-        "AuditTrail": deployment.audit.contract,
-    }
+@pytest.fixture(scope="session")
+def shared_system():
+    system = build_system()
+    yield system
+    system.engine.close()
 
 
 @pytest.fixture
-def system(make_system):
-    return make_system()
+def system(shared_system):
+    """The whole system under default limits, as freshly deployed."""
+    with shared_system.rewound():
+        yield shared_system
 
 
 @pytest.fixture(scope="session")
@@ -207,7 +239,7 @@ def testing_artifacts(request, project_root):
     if not kept.exists():
         compiler = request.getfixturevalue("solidity")
         made = compile_sources(project_root, testing=True, compiler=compiler)
-        fresh = kept.with_suffix(f".{request.config.workerinput['workerid'] if hasattr(request.config, 'workerinput') else 0}")
+        fresh = kept.with_suffix(f".{os.getpid()}")
         fresh.write_text(json.dumps([artifact.to_json().decode() for artifact in made.values()]))
         fresh.replace(kept)
     artifacts = [Artifact.from_json(text.encode()) for text in json.loads(kept.read_text())]

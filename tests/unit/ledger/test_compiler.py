@@ -1,4 +1,4 @@
-"""Sources to artifacts with the real compiler: same bytes every time, errors with file and line, nothing half-written."""
+"""Sources to artifacts with the real compiler: same bytes every time, errors with file and line, all or nothing."""
 
 import json
 import os
@@ -108,7 +108,6 @@ def test_a_project_compiles_to_artifacts_that_survive_writing_and_reading(projec
     assert [path.name for path in paths] == ["Box.json", "DidRegistry.json"]
     assert Artifact.from_json(paths[0].read_bytes()) == made["Box"]
     check_sources(project, folder)
-    check_artifacts(project, folder, compiler=solidity)
 
     (folder / "Box.json").write_bytes(replace(made["Box"], bytecode=made["Box"].bytecode + b"\0").to_json())
     with pytest.raises(CompilerError, match=r"Box\.json differs from its source") as caught:

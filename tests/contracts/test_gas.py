@@ -1,0 +1,255 @@
+"""What each operation costs, beside its floor and its target; docs/gas.md shows the very figures measured here."""
+
+from dataclasses import dataclass
+
+import pytest
+
+from chainsec.digest import keccak
+from chainsec.primitives import Hash32, Verdict
+
+BATCH = 50
+REQUESTERS = 10
+BASE_GAS = 21_000
+PRICE_GAS = {"new": 22_100, "changed": 5_000, "cleared": 200, "read": 2_100, "account": 2_600}
+MARK = "<!-- measured by tests/contracts/test_gas.py -->\n"
+
+
+@dataclass(frozen=True)
+class Slot:
+    """A storage slot (or, of kind ``account``, a contract called) that an operation cannot do without."""
+
+    place: str
+    purpose: str
+    kind: str
+    per: str = "transaction"
+
+
+@dataclass(frozen=True)
+class Operation:
+    name: str
+    slots: tuple[Slot, ...]
+    topics: int
+    data_words: int
+    items: int = 1
+    target_gas: int | None = None
+
+    def floor_gas(self, calldata):
+        """Gas for each item that no code can save: transaction, call data, slots, contracts called, one event."""
+        words = sum(4 if byte == 0 else 16 for byte in calldata)
+        share = {"transaction": 1, "requester": min(self.items, REQUESTERS), "item": self.items}
+        slots = sum(PRICE_GAS[slot.kind] * share[slot.per] for slot in self.slots)
+        log = 375 + 375 * self.topics + 8 * 32 * self.data_words
+        return round((BASE_GAS + words + slots) / self.items + log)
+
+
+def guarded(contract, role):
+    """Slots that AccessManaged and AccessManager read to let a caller through."""
+    return (
+        Slot(contract, "which Authority rules it", "read"),
+        Slot("Authority", "whether the target is closed", "read"),
+        Slot("Authority", "role of the function", "read"),
+        Slot("Authority", f"since when the caller is {role}", "read"),
+    )
+
+
+AUTHORITY = Slot("Authority", "contract called", "account")
+REQUEST_NEW = Slot("AccessGrants", "request: status, time (one packed slot)", "new", "item")
+GRANT_NEW = Slot("AccessGrants", "grant: organisation, end, consent version, scope (one packed slot)", "new", "item")
+BOUNDS = Slot("Sentinel", "limits and the use made of them in this window (one packed slot)", "changed")
+AGENT = (*guarded("Sentinel", "AGENT"), AUTHORITY, BOUNDS)
+THROUGH_SENTINEL = (*AGENT, Slot("AccessGrants", "contract called", "account"), *guarded("AccessGrants", "SENTINEL"))
+SETTLED = (*THROUGH_SENTINEL, Slot("AccessGrants", "request: status, time", "changed", "item"))
+GRANTED = (
+    *SETTLED,
+    Slot("AssetRegistry", "contract called", "account"),
+    Slot("AssetRegistry", "asset: owner, sensitivity, superseded (one packed slot)", "read", "item"),
+    Slot("AccessGrants", "whether all access is paused", "read"),
+    Slot("AccessGrants", "until when the requester is quarantined", "read", "requester"),
+    Slot("ConsentLedger", "contract called", "account"),
+    Slot("ConsentLedger", "consent: end, version, scope, status (one packed slot)", "read", "item"),
+    Slot("DidRegistry", "contract called", "account"),
+    Slot("DidRegistry", "until when the requester is the organisation's member", "read", "requester"),
+    GRANT_NEW,
+)
+CONTROL = (
+    Slot("AssetRegistry", "contract called", "account"),
+    Slot("AssetRegistry", "asset: owner, sensitivity, superseded", "read"),
+    Slot("DidRegistry", "contract called", "account"),
+    Slot("DidRegistry", "who controls the owner's identity", "read"),
+)
+FILED = (
+    *guarded("AccessGrants", "GATEWAY"),
+    AUTHORITY,
+    Slot("DidRegistry", "contract called", "account"),
+    Slot("DidRegistry", "until when the caller is the organisation's gateway", "read"),
+    REQUEST_NEW,
+)
+
+OPERATIONS = {
+    operation.name: operation
+    for operation in (
+        Operation("request, alone", (REQUEST_NEW,), 4, 5, target_gas=55_000),
+        Operation("request, in a batch of 50", FILED, 4, 5, BATCH, 32_000),
+        Operation("granting decision, alone", GRANTED, 4, 4, target_gas=130_000),
+        Operation("granting decision, in a batch of 50", GRANTED, 4, 4, BATCH, 45_000),
+        Operation("denial, in a batch of 50", SETTLED, 4, 4, BATCH),
+        Operation(
+            "revocation",
+            (*THROUGH_SENTINEL, Slot("AccessGrants", "grant, set back to zero: 4,800 are refunded", "cleared")),
+            4,
+            1,
+            target_gas=60_000,
+        ),
+        Operation(
+            "quarantine",
+            (
+                *THROUGH_SENTINEL,
+                Slot("Sentinel", "until when guardians shield the requester", "read"),
+                Slot("AccessGrants", "until when the requester is quarantined", "new"),
+            ),
+            2,
+            2,
+        ),
+        Operation(
+            "alert",
+            (*guarded("Sentinel", "AGENT"), AUTHORITY, Slot("Sentinel", "whether the agent is suspended", "read")),
+            3,
+            2,
+        ),
+        Operation(
+            "consent, first",
+            (*CONTROL, Slot("ConsentLedger", "consent: end, version, scope, status (one packed slot)", "new")),
+            4,
+            4,
+        ),
+        Operation("consent, withdrawn", (*CONTROL, Slot("ConsentLedger", "consent: status", "changed")), 4, 1),
+        Operation(
+            "registration of an asset",
+            (
+                *guarded("AssetRegistry", "STEWARD"),
+                AUTHORITY,
+                Slot("AssetRegistry", "asset: owner, sensitivity, superseded (one packed slot)", "new"),
+            ),
+            3,
+            2,
+        ),
+        Operation(
+            "anchor, after the first",
+            (
+                *guarded("AuditTrail", "NOTARY"),
+                AUTHORITY,
+                Slot("AuditTrail", "head of the chain of anchors", "changed"),
+                Slot("AuditTrail", "number of anchors", "changed"),
+            ),
+            3,
+            5,
+        ),
+    )
+}
+
+
+@dataclass(frozen=True)
+class Measurement:
+    operation: Operation
+    gas: int
+    floor_gas: int
+
+
+def measure_gas(system):
+    """Run every operation once, in a state like a running system's, and return its gas for each item."""
+    found = {}
+
+    def measure(name, sender, contract, function, *arguments):
+        operation = OPERATIONS[name]
+        calldata = system.contracts[contract].encode(function, *arguments)
+        receipt = system.send(sender, contract, function, *arguments)
+        gas = round(receipt.gas_used / operation.items)
+        found[name] = Measurement(operation, gas, operation.floor_gas(calldata))
+        return receipt
+
+    agent, steward, notary = system.keys.agent, system.keys.steward, system.keys.notary
+    members = [system.member(number) for number in range(REQUESTERS)]
+
+    def file_batch(name=None):
+        assets = system.assets(BATCH)
+        system.send(system.owner, "ConsentLedger", "giveMany", [system.terms(asset) for asset in assets])
+        items = [system.item(members[place % REQUESTERS], asset) for place, asset in enumerate(assets)]
+        filings = [system.filing(item) for item in items]
+        call = (system.gateway, "AccessGrants", "requestMany", system.hospital.address, filings)
+        measure(name, *call) if name else system.send(*call)
+        return items
+
+    def decisions(items, verdict):
+        return [system.decision(item, verdict, Hash32(keccak(item.id))) for item in items]
+
+    system.grant(members[0])
+    content = keccak(b"one more record")
+    registration = (system.owner.address, content, 1, bytes(32), [])
+    measure("registration of an asset", steward, "AssetRegistry", "register", registration)
+    asset = Hash32(system.call("AssetRegistry", "assetId", system.owner.address, content))
+    measure("consent, first", system.owner, "ConsentLedger", "give", system.terms(asset))
+    item = system.item(members[1], asset)
+    measure("request, alone", members[1], "AccessGrants", "request", *item.as_tuple()[1:])
+    measure("granting decision, alone", agent, "Sentinel", "decide", system.decision(item))
+    first = file_batch("request, in a batch of 50")
+    measure("granting decision, in a batch of 50", agent, "Sentinel", "decideMany", decisions(first, Verdict.GRANT))
+    assert all(map(system.has_access, first))
+    second = file_batch()
+    measure("denial, in a batch of 50", agent, "Sentinel", "decideMany", decisions(second, Verdict.DENY))
+    assert not any(map(system.has_access, second))
+    receipt = keccak(b"why")
+    measure("revocation", agent, "Sentinel", "revoke", item.requester, item.asset, item.purpose, receipt)
+    assert not system.has_access(item)
+    measure("quarantine", agent, "Sentinel", "quarantine", item.requester, 3_600, receipt)
+    measure("alert", agent, "Sentinel", "raiseAlert", item.requester, keccak(b"mass export"), 3, receipt)
+    consent = (item.asset, item.organisation, item.purpose)
+    measure("consent, withdrawn", system.owner, "ConsentLedger", "withdraw", *consent)
+    system.send(notary, "AuditTrail", "anchor", keccak(b"uses"), keccak(b"root 0"), 50)
+    measure("anchor, after the first", notary, "AuditTrail", "anchor", keccak(b"uses"), keccak(b"root 1"), 50)
+    return found
+
+
+def render(found):
+    lines = [
+        "| operation | floor | measured | target | over the floor |",
+        "|---|---:|---:|---:|---:|",
+    ]
+    for name in OPERATIONS:
+        it = found[name]
+        target = f"{it.operation.target_gas:,}" if it.operation.target_gas else ""
+        lines.append(f"| {name} | {it.floor_gas:,} | {it.gas:,} | {target} | {it.gas - it.floor_gas:,} |")
+    for operation in OPERATIONS.values():
+        lines += ["", f"**{operation.name}**", ""]
+        log = f"event with {operation.topics} topics and {operation.data_words} words of data"
+        lines += [f"- {slot.place}: {slot.purpose} ({slot.kind}, once a {slot.per})" for slot in operation.slots]
+        lines += [f"- {log}, once an item"]
+    return "\n".join(lines) + "\n"
+
+
+@pytest.fixture(scope="module")
+def measured(shared_system):
+    with shared_system.rewound():
+        yield measure_gas(shared_system)
+
+
+@pytest.mark.parametrize("name", [name for name, operation in OPERATIONS.items() if operation.target_gas])
+def test_operation_stays_within_its_target(measured, name):
+    assert measured[name].gas <= OPERATIONS[name].target_gas
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_floor_accounts_for_most_of_the_cost_and_for_no_more_than_all(measured, name):
+    floor, gas = measured[name].floor_gas, measured[name].gas
+    assert gas * 2 / 3 <= floor <= gas
+
+
+def test_the_table_in_the_docs_is_the_one_measured(measured, project_root, request):
+    path = project_root / "docs" / "gas.md"
+    text = path.read_text()
+    head, mark, _ = text.partition(MARK)
+    assert mark
+    expected = head + mark + "\n" + render(measured)
+    if request.config.getoption("--write-gas", default=False):
+        path.write_text(expected)
+        return
+    assert text == expected, "run pytest tests/contracts/test_gas.py --write-gas"

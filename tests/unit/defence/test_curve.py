@@ -1,0 +1,48 @@
+"""Piecewise-linear curves."""
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chainsec.defence.curve import Curve, rarity_curve, sample_curve
+
+FINITE = st.floats(-1e6, 1e6)
+
+
+@given(st.lists(FINITE, max_size=60), FINITE, FINITE)
+def test_rarity_never_falls_and_never_exceeds_what_the_sample_can_tell(sample, a, b):
+    curve = rarity_curve(sample)
+    low, high = sorted((a, b))
+    assert 0.0 <= curve.at(low) <= curve.at(high) <= math.log2(len(sample) + 1) + 1e-12
+
+
+def test_rarity_is_the_share_at_or_above():
+    curve = rarity_curve([float(i) for i in range(1, 1024)], n_knots=40)
+    for share in (2, 8, 64):
+        assert curve.at(1024 - 1024 / share) == pytest.approx(math.log2(share), abs=0.15)
+
+
+def test_a_value_that_everybody_has_is_not_rare():
+    curve = rarity_curve([0.0] * 50)
+    assert curve.at(0.0) == 0.0
+    assert curve.at(5.0) == math.log2(51)
+
+
+def test_a_sampled_curve_stays_near_its_function():
+    curve = sample_curve(math.tanh, -4.0, 4.0, 257)
+    assert max(abs(curve.at(x / 50) - math.tanh(x / 50)) for x in range(-200, 201)) < 1e-4
+
+
+def test_a_curve_is_flat_outside_its_knots():
+    curve = Curve((0.0, 1.0), (0.2, 0.4))
+    assert (curve.at(-9.0), curve.at(9.0)) == (0.2, 0.4)
+
+
+@pytest.mark.parametrize(
+    ("xs", "ys"), [((), ()), ((1.0, 1.0), (0.0, 1.0)), ((0.0, 1.0), (1.0, 0.0)), ((0.0,), (math.nan,)), ((0.0,), ())]
+)
+def test_knots_that_make_no_rising_function_are_refused(xs, ys):
+    with pytest.raises(ValueError, match="a curve"):
+        Curve(xs, ys)
