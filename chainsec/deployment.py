@@ -66,7 +66,6 @@ POLICY_DELAY_S = 86_400
 
 _AGENT_FUNCTIONS = ("decide", "decideMany", "revoke", "quarantine", "raiseAlert")
 _GUARDIAN_FUNCTIONS = ("approve", "cancel", "release", "suspendAgent")
-_SENTINEL_FUNCTIONS = ("decideMany", "overrule", "revoke", "quarantine", "release")
 
 
 def deploy(client: Client, keys: Keys, limits: Limits) -> Deployment:
@@ -83,7 +82,7 @@ def deploy(client: Client, keys: Keys, limits: Limits) -> Deployment:
         admin, load_artifact("ConsentLedger"), authority.address, assets.address, identities.address
     )
     grants = client.deploy(
-        admin, load_artifact("AccessGrants"), authority.address, consents.address, identities.address
+        admin, load_artifact("AccessGrants"), authority.address, assets.address, consents.address, identities.address
     )
     bounds = (
         limits.sensitivity_ceiling,
@@ -93,9 +92,7 @@ def deploy(client: Client, keys: Keys, limits: Limits) -> Deployment:
         limits.max_quarantine_s,
         limits.max_grant_s,
     )
-    sentinel = client.deploy(
-        admin, load_artifact("Sentinel"), authority.address, assets.address, grants.address, bounds
-    )
+    sentinel = client.deploy(admin, load_artifact("Sentinel"), authority.address, grants.address, bounds)
     trail = client.deploy(admin, load_artifact("AuditTrail"), authority.address)
     deployment = Deployment(
         authority=Authority(client, authority),
@@ -115,18 +112,16 @@ def _wire(deployment: Deployment, keys: Keys) -> None:
     authority, admin = deployment.authority, keys.admin
     sentinel, grants = deployment.sentinel.contract, deployment.access.contract
     authority.set_agent_door(admin, sentinel.address)
+    deployment.access.set_door(admin, sentinel.address)
     authority.open_functions(admin, sentinel, _AGENT_FUNCTIONS, Role.AGENT)
     authority.open_functions(admin, sentinel, _GUARDIAN_FUNCTIONS, Role.GUARDIAN)
     authority.open_functions(admin, sentinel, ("setLimits", "resumeAgent"), Role.POLICY)
-    authority.open_functions(admin, grants, ("requestMany",), Role.GATEWAY)
-    authority.open_functions(admin, grants, _SENTINEL_FUNCTIONS, Role.SENTINEL)
     authority.open_functions(admin, grants, ("pause", "resume"), Role.GUARDIAN)
     authority.open_functions(
         admin, deployment.assets.contract, ("register", "registerMany", "raiseSensitivity"), Role.STEWARD
     )
     authority.open_functions(admin, deployment.consent.contract, ("revoke",), Role.GUARDIAN)
     authority.open_functions(admin, deployment.audit.contract, ("anchor",), Role.NOTARY)
-    authority.grant_role(admin, Role.SENTINEL, sentinel.address)
     authority.grant_role(admin, Role.AGENT, keys.agent.address)
     authority.grant_role(admin, Role.GUARDIAN, keys.guardian.address)
     authority.grant_role(admin, Role.STEWARD, keys.steward.address)

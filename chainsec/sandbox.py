@@ -26,7 +26,6 @@ from chainsec.ledger.engine import open_engine
 from chainsec.primitives import ZERO_HASH, AccessRequest, Hash32, Scope
 from chainsec.purposes import find_purpose
 from chainsec.services.assets import Registration
-from chainsec.services.authority import Role
 from chainsec.services.consent import Terms
 
 if TYPE_CHECKING:
@@ -123,7 +122,6 @@ class Sandbox:
         """Send what ``add_organisation`` sends, without making a block."""
         gateway = self.gateway(name).address
         self.deployment.identity.add_gateway(self.account(name), gateway, valid_s=MEMBERSHIP_S)
-        self.deployment.authority.grant_role(self.keys.admin, Role.GATEWAY, gateway)
 
     def add_member(self, organisation: str, name: str) -> Account:
         """Let ``name`` act for ``organisation``."""

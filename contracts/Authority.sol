@@ -13,15 +13,11 @@ contract Authority is AccessManager, IAuthorityRoles {
     /// @inheritdoc IAuthorityRoles
     uint64 public constant GUARDIAN = 2;
     /// @inheritdoc IAuthorityRoles
-    uint64 public constant GATEWAY = 3;
+    uint64 public constant STEWARD = 3;
     /// @inheritdoc IAuthorityRoles
-    uint64 public constant STEWARD = 4;
+    uint64 public constant NOTARY = 4;
     /// @inheritdoc IAuthorityRoles
-    uint64 public constant NOTARY = 5;
-    /// @inheritdoc IAuthorityRoles
-    uint64 public constant POLICY = 6;
-    /// @inheritdoc IAuthorityRoles
-    uint64 public constant SENTINEL = 7;
+    uint64 public constant POLICY = 5;
 
     address private _agentDoor;
 
@@ -30,11 +26,9 @@ contract Authority is AccessManager, IAuthorityRoles {
         _setRoleGuardian(POLICY, GUARDIAN);
         emit RoleLabel(AGENT, "AGENT");
         emit RoleLabel(GUARDIAN, "GUARDIAN");
-        emit RoleLabel(GATEWAY, "GATEWAY");
         emit RoleLabel(STEWARD, "STEWARD");
         emit RoleLabel(NOTARY, "NOTARY");
         emit RoleLabel(POLICY, "POLICY");
-        emit RoleLabel(SENTINEL, "SENTINEL");
     }
 
     /// @inheritdoc IAuthorityRoles
@@ -56,7 +50,7 @@ contract Authority is AccessManager, IAuthorityRoles {
     {
         if (roleId == AGENT) {
             if (_holds(ADMIN_ROLE, account)) revert AuthorityRoleConflict(account, ADMIN_ROLE);
-            for (uint64 other = GUARDIAN; other <= SENTINEL; ++other) {
+            for (uint64 other = GUARDIAN; other <= POLICY; ++other) {
                 if (_holds(other, account)) revert AuthorityRoleConflict(account, other);
             }
         } else if (_holds(AGENT, account)) {

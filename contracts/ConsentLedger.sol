@@ -49,8 +49,12 @@ contract ConsentLedger is AccessManaged, EIP712, Nonces, IConsentLedger {
 
     /// @inheritdoc IConsentLedger
     function giveMany(Terms[] calldata terms) external {
+        bytes32 controlled;
         for (uint256 i = 0; i < terms.length; ++i) {
-            _requireController(terms[i].asset, msg.sender);
+            if (i == 0 || terms[i].asset != controlled) {
+                controlled = terms[i].asset;
+                _requireController(controlled, msg.sender);
+            }
             _give(terms[i]);
         }
     }

@@ -2,14 +2,16 @@
 pragma solidity 0.8.37;
 
 import {AccessManaged} from "@openzeppelin/contracts/access/manager/AccessManaged.sol";
+import {Address} from "@openzeppelin/contracts/utils/Address.sol";
 import {IAccessGrants} from "./interfaces/IAccessGrants.sol";
-import {IAssetRegistry} from "./interfaces/IAssetRegistry.sol";
 import {ISentinel} from "./interfaces/ISentinel.sol";
 
 /// @title Sentinel
 /// @notice Holds the limits; what is limited lives in AccessGrants. Limits and the use made of them share one slot, so
 /// that a batch of decisions reads and writes it once.
 contract Sentinel is AccessManaged, ISentinel {
+    using Address for address;
+
     /// @dev 248 bits. `window` numbers the window that the two counters belong to.
     struct Bounds {
         uint8 sensitivityCeiling;
@@ -26,7 +28,6 @@ contract Sentinel is AccessManaged, ISentinel {
 
     uint8 private constant MAX_SENSITIVITY = 3;
 
-    IAssetRegistry private immutable _ASSETS;
     IAccessGrants private immutable _GRANTS;
 
     Bounds private _bounds;
@@ -39,41 +40,24 @@ contract Sentinel is AccessManaged, ISentinel {
     }
 
     /// @param authority the AccessManager that decides who calls what.
-    /// @param assets registry that knows how sensitive an asset is.
     /// @param grants where decisions take effect.
     /// @param limits the first limits.
-    constructor(address authority, IAssetRegistry assets, IAccessGrants grants, Limits memory limits)
-        AccessManaged(authority)
-    {
-        _ASSETS = assets;
+    constructor(address authority, IAccessGrants grants, Limits memory limits) AccessManaged(authority) {
         _GRANTS = grants;
         _setLimits(limits);
     }
 
     /// @inheritdoc ISentinel
-    function decide(Decision calldata decision) external restricted inService(decision.receipt) {
+    function decide(IAccessGrants.Decision calldata decision) external restricted {
         bytes32 id = _GRANTS.requestId(decision.request);
         (IAccessGrants.Status status,) = _GRANTS.statusOf(id);
         if (uint8(status) > uint8(IAccessGrants.Status.Pending)) revert SentinelAlreadyDecided(id);
-        Bounds memory bounds = _currentBounds();
-        IAccessGrants.Settlement[] memory settlements = new IAccessGrants.Settlement[](1);
-        settlements[0] = _settlement(decision, bounds, bounds.grantsPerWindow - bounds.granted);
-        _settle(bounds, settlements);
+        _pass(bytes.concat(bytes32(uint256(1)), msg.data[4:]));
     }
 
     /// @inheritdoc ISentinel
-    function decideMany(Decision[] calldata decisions) external restricted {
-        Bounds memory bounds = _currentBounds();
-        if (bounds.suspended) revert SentinelAgentSuspended();
-        uint256 left = bounds.grantsPerWindow - bounds.granted;
-        IAccessGrants.Settlement[] memory settlements = new IAccessGrants.Settlement[](decisions.length);
-        for (uint256 i = 0; i < decisions.length; ++i) {
-            Decision calldata decision = decisions[i];
-            if (decision.receipt == bytes32(0)) revert SentinelReceiptMissing();
-            settlements[i] = _settlement(decision, bounds, left);
-            if (settlements[i].verdict == IAccessGrants.Verdict.Grant) --left;
-        }
-        _settle(bounds, settlements);
+    function decideMany(IAccessGrants.Decision[] calldata) external restricted {
+        _pass(msg.data[36:]);
     }
 
     /// @inheritdoc ISentinel
@@ -168,29 +152,20 @@ contract Sentinel is AccessManaged, ISentinel {
         return _shieldedUntil[requester];
     }
 
-    /// @dev Lowers a verdict that the limits do not carry to an escalation: people decide what the agent may not.
-    function _settlement(Decision calldata decision, Bounds memory bounds, uint256 grantsLeft)
-        private
-        view
-        returns (IAccessGrants.Settlement memory settlement)
-    {
-        settlement.request = decision.request;
-        settlement.verdict = decision.verdict;
-        settlement.receipt = decision.receipt;
-        settlement.latestUntil = uint40(block.timestamp) + bounds.maxGrant_s;
-        if (decision.verdict == IAccessGrants.Verdict.Grant) {
-            if (grantsLeft == 0) {
-                settlement.verdict = IAccessGrants.Verdict.Escalate;
-                settlement.basis = IAccessGrants.Basis.BudgetSpent;
-            } else if (_ASSETS.sensitivityOf(decision.request.asset) > bounds.sensitivityCeiling) {
-                settlement.verdict = IAccessGrants.Verdict.Escalate;
-                settlement.basis = IAccessGrants.Basis.AboveCeiling;
-            }
-        }
-    }
-
-    function _settle(Bounds memory bounds, IAccessGrants.Settlement[] memory settlements) private {
-        bounds.granted += uint24(_GRANTS.decideMany(settlements));
+    /// @dev Hands decisions on as the bytes they came in, with what bounds them: nothing in them is read here.
+    /// @param decisions their count and then the decisions, nine words each.
+    function _pass(bytes memory decisions) private {
+        Bounds memory bounds = _currentBounds();
+        if (bounds.suspended) revert SentinelAgentSuspended();
+        bytes memory head = abi.encode(
+            uint256(4 * 32),
+            bounds.sensitivityCeiling,
+            bounds.grantsPerWindow - bounds.granted,
+            uint40(block.timestamp) + bounds.maxGrant_s
+        );
+        bytes memory answer =
+            address(_GRANTS).functionCall(bytes.concat(IAccessGrants.decideMany.selector, head, decisions));
+        bounds.granted += abi.decode(answer, (uint24));
         _bounds = bounds;
     }
 
@@ -199,9 +174,7 @@ contract Sentinel is AccessManaged, ISentinel {
         returns (IAccessGrants.Basis)
     {
         if (receipt == bytes32(0)) revert SentinelReceiptMissing();
-        return _GRANTS.overrule(
-            IAccessGrants.Settlement(item, verdict, IAccessGrants.Basis.Agreed, type(uint40).max, receipt)
-        );
+        return _GRANTS.overrule(IAccessGrants.Decision(item, verdict, receipt));
     }
 
     function _spendRestriction() private {

@@ -1,6 +1,7 @@
 """Rules for every suite: what happens where the Solidity compiler is missing, and fixed seeds for hypothesis."""
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -29,12 +30,14 @@ def project_root() -> Path:
 @pytest.fixture(scope="session")
 def solidity() -> Compiler:
     """Give the pinned compiler; skip without one, but fail where CI=true says that it has to be there."""
-    try:
-        return find_compiler(PROJECT_ROOT, download=False)
-    except CompilerError:
-        if os.environ.get("CI") == "true":
-            pytest.fail(COMPILER_MISSING, pytrace=False)
+    found = None
+    with suppress(CompilerError):
+        found = find_compiler(PROJECT_ROOT, download=False)
+    if found is None and os.environ.get("CI") == "true":
+        pytest.fail(COMPILER_MISSING, pytrace=False)
+    if found is None:
         pytest.skip(COMPILER_MISSING)
+    return found
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -20,6 +20,7 @@ HOUR_S = 3_600
 DAY_S = 86_400
 _EPOCH_WEEKDAY = 3  # 1 January 1970 was a Thursday, and weeks begin on Monday
 _SEPARATOR = "\x1f"
+_ALWAYS = 2  # requester and asset come first and form contexts even where a history has only one of them
 
 _CORE: dict[str, Callable[[Observation], str]] = {
     "requester": lambda o: o.requester,
@@ -108,11 +109,11 @@ class FacetPlan:
 def plan_facets(history: Sequence[Observation]) -> FacetPlan:
     """Choose facets from ``history`` and form contexts: each facet, each pair, and all but asset or requester.
 
-    A facet that never varies says nothing, and one that repeats an earlier facet value by value says nothing new:
-    both are left out. ``requester`` and ``asset`` always stay, since live requests may vary where history did not.
+    A facet that repeats an earlier one value by value says nothing new and is left out. One that never varies stays,
+    so that a first departure from it is noticed, but it forms no context: labels cannot speak of it yet.
 
     Args:
-        history: observations, any number; a plan from none has the core facets only.
+        history: observations, any number; a plan from none has the core facets, with requester and asset as contexts.
     """
     described = [describe(observation) for observation in history]
     core = [*_CORE]
@@ -121,13 +122,10 @@ def plan_facets(history: Sequence[Observation]) -> FacetPlan:
     columns: dict[str, list[str]] = {}
     for name in core + extra:
         column = [facets.get(name, "") for facets in described]
-        kept = name in {"requester", "asset"} or (
-            len(set(column)) > 1 and not any(_repeats(column, columns[other]) for other in chosen)
-        )
-        if kept:
+        if len(chosen) < _ALWAYS or not any(_repeats(column, columns[other]) for other in chosen):
             chosen.append(name)
             columns[name] = column
-    positions = range(len(chosen))
+    positions = [i for i, name in enumerate(chosen) if i < _ALWAYS or len(set(columns[name])) > 1]
     contexts: list[tuple[int, ...]] = [*combinations(positions, 1), *combinations(positions, 2)]
     # The whole profile, without the asset, without the requester, without both: who somebody is, beyond the name.
     for left_out in ((1,), (0,), (0, 1)):
@@ -138,4 +136,5 @@ def plan_facets(history: Sequence[Observation]) -> FacetPlan:
 
 
 def _repeats(column: Sequence[str], other: Sequence[str]) -> bool:
-    return len(set(zip(column, other, strict=True))) == len(set(column)) == len(set(other))
+    pairs = set(zip(column, other, strict=True))
+    return 1 < len(pairs) == len(set(column)) == len(set(other))

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 Matrix = npt.NDArray[np.float64]
 
 _N_KNOTS = 129
-_MAX_BITS = 16.0
+_BITS_BEYOND = 6.0  # how far past the rarest of n usual requests the tail may be drawn out
 _ORDINARY_BITS = 3.0  # what 1 request in 8 reaches is no news, and must not blur the ranking that labels give
 
 
@@ -103,15 +103,16 @@ def train_novelty(names: Sequence[str], usual: Matrix, unseen_share: float) -> N
 
 
 def _extend(rarity: Curve, totals: Sequence[float]) -> Curve:
-    """Return ``rarity`` continued beyond the largest total at the rate of its last tenth, up to 16 bits.
+    """Return ``rarity`` continued beyond the largest total at the rate of its last tenth, for six more bits.
 
-    An exponential tail: what lies further out than anything seen must still rank by how far.
+    An exponential tail: what lies further out than anything seen must still rank by how far. Six bits and no more,
+    since a short history must not claim to know how rare the unheard-of is.
     """
     if not totals:
         return rarity
     high = float(np.quantile(np.asarray(totals), 0.9))
     last = rarity.xs[-1]
     slope = (rarity.ys[-1] - rarity.at(high)) / max(last - high, 1e-3)
-    if slope <= 0 or rarity.ys[-1] >= _MAX_BITS:
+    if slope <= 0:
         return rarity
-    return Curve((*rarity.xs, last + (_MAX_BITS - rarity.ys[-1]) / slope), (*rarity.ys, _MAX_BITS))
+    return Curve((*rarity.xs, last + _BITS_BEYOND / slope), (*rarity.ys, rarity.ys[-1] + _BITS_BEYOND))

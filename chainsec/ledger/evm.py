@@ -91,6 +91,15 @@ class SignedLegacyTransaction(CancunLegacyTransaction):  # type: ignore[misc] # 
         """Gas due before the first opcode."""
         return int(self.get_intrinsic_gas())
 
+    @cached_property
+    def _is_validated(self) -> bool:
+        super().validate()
+        return True
+
+    def validate(self) -> None:
+        """Raise ``ValidationError`` for fields out of range, too little gas or a bad signature; looks once."""
+        _ = self._is_validated
+
     def get_message_for_signing(self) -> bytes:
         """Return the bytes that were signed (EIP-155 where ``v`` says so)."""
         fields: list[Any] = [self.nonce, self.gas_price, self.gas, self.to, self.value, self.data]

@@ -28,6 +28,7 @@ _MASK = 0xFFFF_FFFF
 def seal_path(path: Path) -> Path:
     """Return where the seal of ``path`` lies.
 
+    >>> from pathlib import Path
     >>> seal_path(Path("chain.sqlite")).name
     'chain.sqlite.seal'
     """

@@ -52,7 +52,7 @@ class CompilerSettings:
         version: of solc, exactly.
         evm_version: the hard fork whose instructions may be used; py-evm runs up to ``prague``.
         optimizer_runs: expected calls of each instruction; more makes calls cheaper and deployment dearer.
-        via_ir: compile through Yul: calls cost less (an agent's decision 4 %, a revocation 5 %), compiling takes longer.
+        via_ir: compile through Yul: calls cost less (decisions 4 %, a revocation 5 %), compiling takes longer.
     """
 
     version: str = "0.8.37"

@@ -76,6 +76,8 @@ class Store(BaseAtomicDB):  # type: ignore[misc] # py-evm is untyped
     def _prepare(self, *, is_new: bool) -> None:
         self._db.execute("PRAGMA locking_mode = EXCLUSIVE")
         self._db.execute("PRAGMA cache_size = -65536")
+        # a process killed while it made the file leaves one without tables
+        is_new = is_new or not self._db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
         if not is_new:
             self._check_schema()
             was_killed = self.path is not None and wal_path(self.path).exists()

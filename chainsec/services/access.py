@@ -92,6 +92,10 @@ class Access:
         status, _ = self._client.call(self.contract, "statusOf", request_id)
         return Status(status)
 
+    def set_door(self, admin: Account, door: Address) -> None:
+        """Send: decisions, revocations and quarantines come through the contract ``door`` only."""
+        self._send(admin, "setDoor", door)
+
     def pause(self, guardian: Account) -> None:
         """Send: nothing goes through until resumed."""
         self._send(guardian, "pause")

@@ -22,11 +22,9 @@ class Role(IntEnum):
     ADMIN = 0
     AGENT = 1
     GUARDIAN = 2
-    GATEWAY = 3
-    STEWARD = 4
-    NOTARY = 5
-    POLICY = 6
-    SENTINEL = 7
+    STEWARD = 3
+    NOTARY = 4
+    POLICY = 5
 
 
 class Authority:

@@ -59,13 +59,23 @@ interface IAccessGrants {
         bytes32 context;
     }
 
-    /// @notice A decision as the Sentinel passes it on: the verdict after its limits, and what lowered it.
-    struct Settlement {
+    /// @param request the request in full, as its event says it.
+    /// @param verdict what is said of it.
+    /// @param receipt hash of the receipt that explains the verdict.
+    struct Decision {
         Request request;
         Verdict verdict;
-        Basis basis;
-        uint40 latestUntil;
         bytes32 receipt;
+    }
+
+    /// @notice What bounds a batch of decisions.
+    /// @param ceiling nothing more sensitive is granted.
+    /// @param grantsLeft how many may be granted.
+    /// @param latestUntil no grant goes on longer.
+    struct Bounds {
+        uint8 ceiling;
+        uint24 grantsLeft;
+        uint40 latestUntil;
     }
 
     /// @notice A grant as gateways read it.
@@ -88,15 +98,7 @@ interface IAccessGrants {
         bytes32 context
     );
     /// @notice A request was decided. `basis` says what lowered the verdict that was sent, if anything did.
-    event AccessDecided(
-        bytes32 indexed request,
-        address indexed requester,
-        bytes32 indexed asset,
-        Status outcome,
-        Basis basis,
-        uint40 until,
-        bytes32 receipt
-    );
+    event AccessDecided(bytes32 indexed request, Status outcome, Basis basis, uint40 until, bytes32 receipt);
     /// @notice A decision came too late: the request had been decided before.
     event DecisionSkipped(bytes32 indexed request, bytes32 receipt);
     /// @notice A grant ended before its time.
@@ -109,6 +111,8 @@ interface IAccessGrants {
     event AccessPaused(address by);
     /// @notice Access goes on.
     event AccessResumed(address by);
+    /// @notice Decisions come from `door` from now on.
+    event DoorSet(address indexed door);
 
     /// @notice The very same request stands already.
     error AccessGrantsDuplicateRequest(bytes32 request);
@@ -118,10 +122,15 @@ interface IAccessGrants {
     error AccessGrantsNotItsGateway(address organisation, address account);
     /// @notice Nobody asked this.
     error AccessGrantsUnknownRequest(bytes32 request);
+    /// @notice Decisions come through the door only.
+    error AccessGrantsNotTheDoor(address account);
+    /// @notice Every act carries the hash of a receipt.
+    error AccessGrantsReceiptMissing(bytes32 request);
     /// @notice There is no grant to revoke.
     error AccessGrantsNoGrant(address requester, bytes32 asset, bytes32 purpose);
 
-    /// @notice Ask for access in one's own name. @return id the request's identifier.
+    /// @notice Ask for access in one's own name.
+    /// @return id the request's identifier.
     function request(
         address organisation,
         bytes32 asset,
@@ -133,10 +142,12 @@ interface IAccessGrants {
     /// @notice File requests of an organisation's members, as its gateway.
     function requestMany(address organisation, Filing[] calldata filings) external;
 
-    /// @notice Settle pending requests; those decided before are skipped. @return granted how many were granted.
-    function decideMany(Settlement[] calldata settlements) external returns (uint256 granted);
-    /// @notice Settle a request whatever was decided before: the guardians' way. @return basis what spoke against it.
-    function overrule(Settlement calldata settlement) external returns (Basis basis);
+    /// @notice Decide pending requests within bounds; those decided before are skipped.
+    /// @return granted how many were granted.
+    function decideMany(Decision[] calldata decisions, Bounds calldata bounds) external returns (uint24 granted);
+    /// @notice Decide a request whatever was decided before: the guardians' way.
+    /// @return basis what spoke against it.
+    function overrule(Decision calldata decision) external returns (Basis basis);
     /// @notice End a grant.
     function revoke(address requester, bytes32 asset, bytes32 purpose, bytes32 receipt) external;
     /// @notice Cut a requester off until a time.
@@ -147,6 +158,8 @@ interface IAccessGrants {
     function pause() external;
     /// @notice Let access go on.
     function resume() external;
+    /// @notice Name the contract that decisions, revocations and quarantines come through.
+    function setDoor(address newDoor) external;
 
     /// @notice Whether `requester` may do all of `scope` with `asset` for `purpose` now.
     function hasAccess(address requester, bytes32 asset, bytes32 purpose, uint8 scope) external view returns (bool);
@@ -161,6 +174,8 @@ interface IAccessGrants {
     function statusOf(bytes32 id) external view returns (Status status, uint40 requestedAt);
     /// @notice Until when a requester is cut off; 0 or past: it is not.
     function quarantinedUntil(address requester) external view returns (uint40);
+    /// @notice The contract that decisions, revocations and quarantines come through.
+    function door() external view returns (address);
     /// @notice Whether all access stands still.
     function isPaused() external view returns (bool);
     /// @notice The identifier of a request.

@@ -36,7 +36,8 @@ interface IAssetRegistry {
     /// @notice A version replaces one asset of its own owner that nothing has replaced.
     error AssetRegistryCannotSupersede(bytes32 asset);
 
-    /// @notice Register one asset. @return asset its identifier.
+    /// @notice Register one asset.
+    /// @return asset its identifier.
     function register(Registration calldata registration) external returns (bytes32 asset);
     /// @notice Register many assets in the order given; later ones may name earlier ones as parents.
     function registerMany(Registration[] calldata registrations) external;

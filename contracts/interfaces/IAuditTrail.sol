@@ -17,8 +17,11 @@ interface IAuditTrail {
     /// @notice Nothing to anchor: no root or no records.
     error AuditTrailEmptyAnchor();
 
-    /// @notice Append an anchor. @param stream kind of record. @param root Merkle root over the records.
-    /// @param count how many records the root covers. @return index the anchor's number, from 0.
+    /// @notice Append an anchor.
+    /// @param stream kind of record.
+    /// @param root Merkle root over the records.
+    /// @param count how many records the root covers.
+    /// @return index the anchor's number, from 0.
     function anchor(bytes32 stream, bytes32 root, uint32 count) external returns (uint64 index);
 
     /// @notice How many anchors there are.

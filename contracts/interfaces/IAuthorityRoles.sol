@@ -19,16 +19,12 @@ interface IAuthorityRoles {
     function AGENT() external view returns (uint64);
     /// @notice People who approve, cancel, release, pause and suspend.
     function GUARDIAN() external view returns (uint64);
-    /// @notice Enforcement points that file requests for their organisation's members.
-    function GATEWAY() external view returns (uint64);
     /// @notice Registers assets and their sensitivity.
     function STEWARD() external view returns (uint64);
     /// @notice Anchors off-chain records.
     function NOTARY() external view returns (uint64);
     /// @notice Sets the Sentinel's limits; guardians can cancel what it schedules.
     function POLICY() external view returns (uint64);
-    /// @notice The Sentinel contract itself, towards AccessGrants.
-    function SENTINEL() external view returns (uint64);
 
     /// @notice Name the only contract whose functions can be opened to the agent. Works once.
     function setAgentDoor(address door) external;

@@ -22,15 +22,6 @@ interface ISentinel {
         uint32 maxGrant_s;
     }
 
-    /// @param request the request in full, as its event says it.
-    /// @param verdict what the agent says.
-    /// @param receipt hash of the receipt that explains it.
-    struct Decision {
-        IAccessGrants.Request request;
-        IAccessGrants.Verdict verdict;
-        bytes32 receipt;
-    }
-
     /// @notice The agent or a guardian reports a threat.
     event AlertRaised(address indexed subject, bytes32 indexed kind, uint8 severity, bytes32 receipt);
     /// @notice The limits changed.
@@ -58,14 +49,15 @@ interface ISentinel {
     error SentinelInvalidLimits();
 
     /// @notice Decide one request. Reverts where it was decided before.
-    function decide(Decision calldata decision) external;
+    function decide(IAccessGrants.Decision calldata decision) external;
     /// @notice Decide many requests; those decided before are skipped.
-    function decideMany(Decision[] calldata decisions) external;
+    function decideMany(IAccessGrants.Decision[] calldata decisions) external;
     /// @notice End a grant.
     function revoke(address requester, bytes32 asset, bytes32 purpose, bytes32 receipt) external;
     /// @notice Cut a requester off for `ttl_s` seconds.
     function quarantine(address requester, uint40 ttl_s, bytes32 receipt) external;
-    /// @notice Report a threat; changes no right. @param severity 1 (note) to 3 (act now).
+    /// @notice Report a threat; changes no right.
+    /// @param severity 1 (note) to 3 (act now).
     function raiseAlert(address subject, bytes32 kind, uint8 severity, bytes32 receipt) external;
 
     /// @notice Guardians grant a request, whatever the agent said of it or did not say.

@@ -28,10 +28,11 @@ def test_saturday_and_sunday_are_the_weekend():
     assert week == ["workday"] * 5 + ["weekend"] * 2
 
 
-def test_facets_that_never_vary_or_repeat_another_are_left_out_but_requester_and_asset_stay():
+def test_a_facet_that_repeats_another_is_left_out_and_one_that_never_varies_forms_no_context():
     history = [ask(i, role=f"r{i % 2}", code=f"c{i % 2}", house="one", has_clock=False) for i in range(6)]
     plan = plan_facets(history)
-    assert plan.facets == ("requester", "asset", "@code")
+    assert plan.facets == ("requester", "asset", "action", "purpose", "sensitivity", "@code", "@house")
+    assert plan.names == ("requester", "asset", "@code", "requester+asset", "requester+@code", "asset+@code")
 
 
 def test_contexts_are_all_singles_and_pairs_and_the_profiles():
@@ -61,5 +62,6 @@ def test_a_plan_survives_json_and_restriction_keeps_the_order():
 
 def test_no_history_gives_a_plan_for_requester_and_asset():
     plan = plan_facets([])
-    assert plan.facets == ("requester", "asset")
-    assert plan.values(ask(role="nurse")) == ["ann", "scan"]
+    assert plan.facets == ("requester", "asset", "action", "purpose", "sensitivity")
+    assert plan.names == ("requester", "asset", "requester+asset")
+    assert plan.values(ask(role="nurse")) == ["ann", "scan", "read", "treatment", "0"]

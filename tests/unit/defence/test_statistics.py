@@ -45,8 +45,8 @@ def test_a_label_counts_in_its_own_values_only():
     tables = CountTables(2)
     tables.see(["ann", "scan"])
     tables.see(["bob", "scan"])
-    tables.label(["ann", "scan"], True)
-    tables.label(["bob", "scan"], False)
+    tables.label(["ann", "scan"], denied=True)
+    tables.label(["bob", "scan"], denied=False)
     assert tables.to_json() == [{"ann": [1, 1, 1], "bob": [1, 1, 0]}, {"scan": [2, 2, 1]}]
 
 

@@ -55,6 +55,17 @@ def test_after_kill_9_at_any_moment_the_store_stands_at_a_block_boundary(tmp_pat
     assert height > 3
 
 
+def test_a_file_left_behind_while_it_was_made_is_made_again(tmp_path):
+    path = tmp_path / "chain.sqlite"
+    sqlite3.connect(path).execute("PRAGMA journal_mode = WAL").connection.close()
+    assert path.stat().st_size
+    with open_engine(path=path) as engine:
+        assert engine.mine().number == 1
+    Store(tmp_path / "tables.sqlite").abandon()
+    with open_engine(path=tmp_path / "tables.sqlite") as engine:
+        assert engine.mine().number == 1
+
+
 def test_a_closed_chain_stands_alone_in_its_file(tmp_path, bench_class, alice, bob):
     path = tmp_path / "chain.sqlite"
     with open_engine(path=path, accounts=[alice, bob]) as engine:
