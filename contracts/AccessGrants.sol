@@ -51,15 +51,11 @@ contract AccessGrants is AccessManaged, IAccessGrants {
     }
 
     /// @inheritdoc IAccessGrants
-    function request(
-        address organisation,
-        bytes32 asset,
-        bytes32 purpose,
-        uint8 scope,
-        uint40 until,
-        bytes32 context
-    ) external returns (bytes32 id) {
-        return _record(Request(msg.sender, organisation, asset, purpose, scope, until, context));
+    function request(bytes32 asset, bytes32 purpose, uint8 scope, uint40 until, bytes32 context)
+        external
+        returns (bytes32 id)
+    {
+        return _record(Request(msg.sender, msg.sender, asset, purpose, scope, until, context));
     }
 
     /// @inheritdoc IAccessGrants
@@ -82,7 +78,8 @@ contract AccessGrants is AccessManaged, IAccessGrants {
         for (uint256 i = 0; i < decisions.length; ++i) {
             Decision calldata decision = decisions[i];
             bytes32 id = requestId(decision.request);
-            Status status = _requests[id].status;
+            RequestState memory state = _requests[id];
+            Status status = state.status;
             if (status == Status.None) revert AccessGrantsUnknownRequest(id);
             if (status != Status.Pending) {
                 emit DecisionSkipped(id, decision.receipt);
@@ -97,9 +94,8 @@ contract AccessGrants is AccessManaged, IAccessGrants {
                     (verdict, basis) = (Verdict.Escalate, Basis.AboveCeiling);
                 }
             }
-            if (_settle(id, decision, verdict, basis, bounds.latestUntil) == Basis.Agreed && verdict == Verdict.Grant) {
-                ++granted;
-            }
+            basis = _settle(id, state, decision, verdict, basis, bounds.latestUntil);
+            if (verdict == Verdict.Grant && basis == Basis.Agreed) ++granted;
         }
     }
 
@@ -107,13 +103,14 @@ contract AccessGrants is AccessManaged, IAccessGrants {
     function overrule(Decision calldata decision) external onlyDoor returns (Basis basis) {
         Request calldata item = decision.request;
         bytes32 id = requestId(item);
-        if (_requests[id].status == Status.None) revert AccessGrantsUnknownRequest(id);
+        RequestState memory state = _requests[id];
+        if (state.status == Status.None) revert AccessGrantsUnknownRequest(id);
         bytes32 key = _key(item.requester, item.asset, item.purpose);
         if (decision.verdict != Verdict.Grant && _grants[key].until != 0) {
             delete _grants[key];
             emit AccessRevoked(item.requester, item.asset, item.purpose, decision.receipt);
         }
-        return _settle(id, decision, decision.verdict, Basis.Agreed, type(uint40).max);
+        return _settle(id, state, decision, decision.verdict, Basis.Agreed, type(uint40).max);
     }
 
     /// @inheritdoc IAccessGrants
@@ -194,9 +191,10 @@ contract AccessGrants is AccessManaged, IAccessGrants {
         Grant memory grant = _grants[_key(requester, asset, purpose)];
         if (scope == 0 || grant.scope & scope != scope) return Basis.NoGrant;
         if (block.timestamp > grant.until) return Basis.Expired;
-        (Basis basis, uint32 version) = _standing(requester, grant.organisation, asset, purpose, scope);
+        (Basis basis, uint48 version) = _standing(requester, grant.organisation, asset, purpose, scope);
         if (basis != Basis.Agreed) return basis;
-        return version == grant.consentVersion ? Basis.Agreed : Basis.NoConsent;
+        if (version != grant.consentVersion) return Basis.NoConsent;
+        return _isMember(grant.organisation, requester) ? Basis.Agreed : Basis.NotMember;
     }
 
     /// @inheritdoc IAccessGrants
@@ -223,46 +221,51 @@ contract AccessGrants is AccessManaged, IAccessGrants {
     }
 
     /// @dev The contract has the last word: a grant that does not stand becomes a denial with its reason.
-    function _settle(bytes32 id, Decision calldata decision, Verdict verdict, Basis basis, uint40 latestUntil)
-        private
-        returns (Basis)
-    {
+    function _settle(
+        bytes32 id,
+        RequestState memory state,
+        Decision calldata decision,
+        Verdict verdict,
+        Basis basis,
+        uint40 latestUntil
+    ) private returns (Basis) {
         if (decision.receipt == bytes32(0)) revert AccessGrantsReceiptMissing(id);
         Request calldata item = decision.request;
-        Status outcome = verdict == Verdict.Escalate ? Status.Escalated : Status.Denied;
+        state.status = verdict == Verdict.Escalate ? Status.Escalated : Status.Denied;
         uint40 until;
         if (verdict == Verdict.Grant) {
-            uint32 version;
+            uint48 version;
             (basis, version) = _standing(item.requester, item.organisation, item.asset, item.purpose, item.scope);
             until = item.until < latestUntil ? item.until : latestUntil;
             if (basis == Basis.Agreed && block.timestamp > until) basis = Basis.Expired;
             if (basis == Basis.Agreed) {
-                outcome = Status.Granted;
+                state.status = Status.Granted;
                 _grants[_key(item.requester, item.asset, item.purpose)] =
                     Grant(item.organisation, until, version, item.scope);
             } else {
                 until = 0;
             }
         }
-        _requests[id].status = outcome;
-        emit AccessDecided(id, outcome, basis, until, decision.receipt);
+        _requests[id] = state;
+        emit AccessDecided(id, state.status, basis, until, decision.receipt);
         return basis;
     }
 
-    /// @dev Everything that must hold besides the grant itself, cheapest refusals first.
+    /// @dev Everything that must hold besides the grant itself and membership: a gateway answers for its members when
+    /// it files, and each use looks again, so that nobody who left keeps anything.
     function _standing(address requester, address organisation, bytes32 asset, bytes32 purpose, uint8 scope)
         private
         view
-        returns (Basis, uint32 version)
+        returns (Basis, uint48 version)
     {
         if (_paused) return (Basis.Paused, 0);
         if (block.timestamp <= _quarantinedUntil[requester]) return (Basis.Quarantined, 0);
         version = _CONSENTS.versionCovering(asset, organisation, purpose, scope);
-        if (version == 0) return (Basis.NoConsent, 0);
-        if (requester != organisation && !_IDENTITIES.validDelegate(organisation, MEMBER, requester)) {
-            return (Basis.NotMember, 0);
-        }
-        return (Basis.Agreed, version);
+        return (version == 0 ? Basis.NoConsent : Basis.Agreed, version);
+    }
+
+    function _isMember(address organisation, address requester) private view returns (bool) {
+        return requester == organisation || _IDENTITIES.validDelegate(organisation, MEMBER, requester);
     }
 
     function _key(address requester, bytes32 asset, bytes32 purpose) private pure returns (bytes32) {

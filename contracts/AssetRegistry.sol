@@ -49,7 +49,9 @@ contract AssetRegistry is AccessManaged, IAssetRegistry {
 
     /// @inheritdoc IAssetRegistry
     function sensitivityOf(bytes32 asset) external view returns (uint8) {
-        return _known(asset).sensitivity;
+        Asset memory entry = _assets[asset];
+        if (entry.owner == address(0)) revert AssetRegistryUnknownAsset(asset);
+        return entry.sensitivity;
     }
 
     /// @inheritdoc IAssetRegistry

@@ -15,7 +15,7 @@ import {IDidRegistry} from "./interfaces/IDidRegistry.sol";
 contract ConsentLedger is AccessManaged, EIP712, Nonces, IConsentLedger {
     struct Consent {
         uint40 until;
-        uint32 version;
+        uint48 version;
         uint8 scope;
         Status status;
     }
@@ -85,13 +85,13 @@ contract ConsentLedger is AccessManaged, EIP712, Nonces, IConsentLedger {
     /// @inheritdoc IConsentLedger
     function withdraw(bytes32 asset, address grantee, bytes32 purpose) external {
         _requireController(asset, msg.sender);
-        uint32 version = _end(asset, grantee, purpose, Status.Withdrawn);
+        uint48 version = _end(asset, grantee, purpose, Status.Withdrawn);
         emit ConsentWithdrawn(asset, grantee, purpose, version);
     }
 
     /// @inheritdoc IConsentLedger
     function revoke(bytes32 asset, address grantee, bytes32 purpose, bytes32 reason) external restricted {
-        uint32 version = _end(asset, grantee, purpose, Status.Revoked);
+        uint48 version = _end(asset, grantee, purpose, Status.Revoked);
         emit ConsentRevoked(asset, grantee, purpose, version, msg.sender, reason);
     }
 
@@ -104,9 +104,9 @@ contract ConsentLedger is AccessManaged, EIP712, Nonces, IConsentLedger {
     function versionCovering(bytes32 asset, address grantee, bytes32 purpose, uint8 scope)
         external
         view
-        returns (uint32)
+        returns (uint48)
     {
-        Consent memory consent = _consents[_key(asset, grantee, purpose)];
+        Consent storage consent = _consents[_key(asset, grantee, purpose)];
         return _inForce(consent) && consent.scope & scope == scope ? consent.version : 0;
     }
 
@@ -114,7 +114,7 @@ contract ConsentLedger is AccessManaged, EIP712, Nonces, IConsentLedger {
     function consentOf(bytes32 asset, address grantee, bytes32 purpose)
         external
         view
-        returns (Status status, uint32 version, uint8 scope, uint40 until)
+        returns (Status status, uint48 version, uint8 scope, uint40 until)
     {
         Consent memory consent = _consents[_key(asset, grantee, purpose)];
         return (consent.status, consent.version, consent.scope, consent.until);
@@ -125,7 +125,7 @@ contract ConsentLedger is AccessManaged, EIP712, Nonces, IConsentLedger {
             terms.scope == 0 || terms.scope > ALL_SCOPES || terms.until < block.timestamp || terms.grantee == address(0)
         ) revert ConsentLedgerInvalidTerms(terms.asset);
         Consent storage consent = _consents[_key(terms.asset, terms.grantee, terms.purpose)];
-        uint32 version = consent.version + 1;
+        uint48 version = consent.version + 1;
         consent.until = terms.until;
         consent.version = version;
         consent.scope = terms.scope;
@@ -135,7 +135,7 @@ contract ConsentLedger is AccessManaged, EIP712, Nonces, IConsentLedger {
         );
     }
 
-    function _end(bytes32 asset, address grantee, bytes32 purpose, Status status) private returns (uint32) {
+    function _end(bytes32 asset, address grantee, bytes32 purpose, Status status) private returns (uint48) {
         Consent storage consent = _consents[_key(asset, grantee, purpose)];
         if (!_inForce(consent)) revert ConsentLedgerNotInForce(asset, grantee, purpose);
         consent.status = status;
@@ -150,7 +150,7 @@ contract ConsentLedger is AccessManaged, EIP712, Nonces, IConsentLedger {
         return _IDENTITIES.identityOwner(_ASSETS.ownerOf(asset));
     }
 
-    function _inForce(Consent memory consent) private view returns (bool) {
+    function _inForce(Consent storage consent) private view returns (bool) {
         return consent.status == Status.Given && block.timestamp <= consent.until;
     }
 

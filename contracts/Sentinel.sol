@@ -52,12 +52,12 @@ contract Sentinel is AccessManaged, ISentinel {
         bytes32 id = _GRANTS.requestId(decision.request);
         (IAccessGrants.Status status,) = _GRANTS.statusOf(id);
         if (uint8(status) > uint8(IAccessGrants.Status.Pending)) revert SentinelAlreadyDecided(id);
-        _pass(bytes.concat(bytes32(uint256(1)), msg.data[4:]));
+        _pass(1, msg.data[4:]);
     }
 
     /// @inheritdoc ISentinel
-    function decideMany(IAccessGrants.Decision[] calldata) external restricted {
-        _pass(msg.data[36:]);
+    function decideMany(IAccessGrants.Decision[] calldata decisions) external restricted {
+        _pass(decisions.length, msg.data[68:]);
     }
 
     /// @inheritdoc ISentinel
@@ -153,19 +153,19 @@ contract Sentinel is AccessManaged, ISentinel {
     }
 
     /// @dev Hands decisions on as the bytes they came in, with what bounds them: nothing in them is read here.
-    /// @param decisions their count and then the decisions, nine words each.
-    function _pass(bytes memory decisions) private {
+    function _pass(uint256 count, bytes calldata decisions) private {
         Bounds memory bounds = _currentBounds();
         if (bounds.suspended) revert SentinelAgentSuspended();
-        bytes memory head = abi.encode(
+        bytes memory message = abi.encodePacked(
+            IAccessGrants.decideMany.selector,
             uint256(4 * 32),
-            bounds.sensitivityCeiling,
-            bounds.grantsPerWindow - bounds.granted,
-            uint40(block.timestamp) + bounds.maxGrant_s
+            uint256(bounds.sensitivityCeiling),
+            uint256(bounds.grantsPerWindow - bounds.granted),
+            block.timestamp + bounds.maxGrant_s,
+            count,
+            decisions
         );
-        bytes memory answer =
-            address(_GRANTS).functionCall(bytes.concat(IAccessGrants.decideMany.selector, head, decisions));
-        bounds.granted += abi.decode(answer, (uint24));
+        bounds.granted += abi.decode(address(_GRANTS).functionCall(message), (uint24));
         _bounds = bounds;
     }
 

@@ -57,7 +57,7 @@ class CompilerSettings:
 
     version: str = "0.8.37"
     evm_version: str = "cancun"
-    optimizer_runs: int = 200
+    optimizer_runs: int = 20_000
     via_ir: bool = True
 
     def to_standard_json(self) -> dict[str, Any]:

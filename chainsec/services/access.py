@@ -50,8 +50,14 @@ class Access:
         self.contract = contract
 
     def request(self, requester: Account, item: AccessRequest) -> Hash32:
-        """Send a request in the requester's own name; return its identifier."""
-        self._send(requester, "request", *item.as_tuple()[1:])
+        """Send a request in the requester's own name; return its identifier.
+
+        Raises:
+            ValueError: it is made on behalf of an organisation; that is its gateway's to file.
+        """
+        if not item.requester == item.organisation == requester.address:
+            raise ValueError("a request in one's own name has its sender as requester and as organisation")
+        self._send(requester, "request", *item.as_tuple()[2:])
         return item.id
 
     def request_many(self, gateway: Account, organisation: Address, items: Sequence[AccessRequest]) -> list[Hash32]:

@@ -82,7 +82,7 @@ interface IAccessGrants {
     struct Grant {
         address organisation;
         uint40 until;
-        uint32 consentVersion;
+        uint48 consentVersion;
         uint8 scope;
     }
 
@@ -131,15 +131,10 @@ interface IAccessGrants {
 
     /// @notice Ask for access in one's own name.
     /// @return id the request's identifier.
-    function request(
-        address organisation,
-        bytes32 asset,
-        bytes32 purpose,
-        uint8 scope,
-        uint40 until,
-        bytes32 context
-    ) external returns (bytes32 id);
-    /// @notice File requests of an organisation's members, as its gateway.
+    function request(bytes32 asset, bytes32 purpose, uint8 scope, uint40 until, bytes32 context)
+        external
+        returns (bytes32 id);
+    /// @notice File requests of an organisation's members, as its gateway: the only way to ask on its behalf.
     function requestMany(address organisation, Filing[] calldata filings) external;
 
     /// @notice Decide pending requests within bounds; those decided before are skipped.

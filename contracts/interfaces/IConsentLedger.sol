@@ -31,18 +31,18 @@ interface IConsentLedger {
         bytes32 indexed asset,
         address indexed grantee,
         bytes32 indexed purpose,
-        uint32 version,
+        uint48 version,
         uint8 scope,
         uint40 until,
         bytes32 record
     );
     /// @notice The owner took the consent back.
     event ConsentWithdrawn(
-        bytes32 indexed asset, address indexed grantee, bytes32 indexed purpose, uint32 version
+        bytes32 indexed asset, address indexed grantee, bytes32 indexed purpose, uint48 version
     );
     /// @notice Somebody other than the owner ended the consent.
     event ConsentRevoked(
-        bytes32 indexed asset, address indexed grantee, bytes32 indexed purpose, uint32 version, address by, bytes32 reason
+        bytes32 indexed asset, address indexed grantee, bytes32 indexed purpose, uint48 version, address by, bytes32 reason
     );
 
     /// @notice Only the controller of the asset's owner gives and withdraws.
@@ -73,10 +73,10 @@ interface IConsentLedger {
     function versionCovering(bytes32 asset, address grantee, bytes32 purpose, uint8 scope)
         external
         view
-        returns (uint32);
+        returns (uint48);
     /// @notice The latest consent, in force or not. Status None: never given.
     function consentOf(bytes32 asset, address grantee, bytes32 purpose)
         external
         view
-        returns (Status status, uint32 version, uint8 scope, uint40 until);
+        returns (Status status, uint48 version, uint8 scope, uint40 until);
 }
