@@ -93,7 +93,7 @@ class RunSettings(Settings):
 
     Attributes:
         tick_s: gateways hand in what has come up every so many simulated seconds.
-        guardian_delay_s: how long a guardian takes to answer an escalation.
+        guardian_delay_s: how often guardians answer what was escalated to them; an answer takes one to two of these.
         guardian_error_rate: share of escalations that guardians judge wrongly, 0 to 1.
         anchor_interval_s: how often off-chain records are anchored.
         finality_depth: blocks on top of a block before it counts as final.

@@ -74,6 +74,10 @@ class Scope(IntFlag):
     EXPORT = 4
 
 
+ACTION_SCOPES = {"read": Scope.READ, "write": Scope.READ | Scope.WRITE, "export": Scope.READ | Scope.EXPORT}
+"""What a request for an action asks for: nobody writes or exports without reading."""
+
+
 class Verdict(IntEnum):
     """What the agent says of a request. The contract may lower it, never raise it."""
 

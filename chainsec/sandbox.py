@@ -23,7 +23,7 @@ from chainsec.journal import Journal
 from chainsec.ledger.account import Account
 from chainsec.ledger.client import Client
 from chainsec.ledger.engine import open_engine
-from chainsec.primitives import ZERO_HASH, AccessRequest, Hash32, Scope
+from chainsec.primitives import ACTION_SCOPES, ZERO_HASH, AccessRequest, Hash32, Scope
 from chainsec.purposes import find_purpose
 from chainsec.services.assets import Registration
 from chainsec.services.consent import Terms
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from chainsec.primitives import Address
 
 MEMBERSHIP_S = 10 * 365 * 86_400
-ACTIONS = {"read": Scope.READ, "write": Scope.WRITE, "export": Scope.EXPORT}
 
 
 class Sandbox:
@@ -197,8 +196,8 @@ class Sandbox:
         found = find_purpose(purpose)
         if requester not in self._members:
             raise UnknownParty(f"no member {requester!r} was introduced", requester=requester)
-        if action not in ACTIONS:
-            raise ValueError(f"no action {action!r}; known: {', '.join(ACTIONS)}")
+        if action not in ACTION_SCOPES:
+            raise ValueError(f"no action {action!r}; known: {', '.join(ACTION_SCOPES)}")
         self.deployment.assets.require_registered(asset)
         house = organisation or self._members[requester]
         item, context = self.draft_request(
@@ -206,7 +205,7 @@ class Sandbox:
             self.account(house).address,
             asset,
             found.hash,
-            ACTIONS[action],
+            ACTION_SCOPES[action],
             until=self.now_s + hours * 3_600,
             observed={
                 "time_s": self.now_s,

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from chainsec.errors import RunMismatch
+from chainsec.ledger.artifact import load_all_errors
 from chainsec.ledger.contract import Contract, deployment_data, revert_reason
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ class Client:
 
     def bind(self, address: Address, artifact: Artifact) -> Contract:
         """Return the binding of a contract that stands at ``address``."""
-        contract = Contract(self.engine, address, artifact.abi)
+        contract = Contract(self.engine, address, artifact.abi, load_all_errors())
         self._contracts.append(contract)
         return contract
 

@@ -11,6 +11,7 @@ import json
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from chainsec.defence.policy import Thresholds, thresholds_by_sensitivity
 from chainsec.defence.receipts import find_fault, find_threat_fault
 from chainsec.defence.risk import EvidenceRiskModel
 from chainsec.digest import canonical_json, keccak, merkle_root
-from chainsec.errors import AuditFailed, ChainSecError
+from chainsec.errors import AuditFailed, ChainSecError, LedgerError
 from chainsec.ledger.artifact import load_artifact
 from chainsec.ledger.contract import Contract, Event
 from chainsec.ledger.engine import Engine, open_engine
@@ -78,24 +79,18 @@ def verify_run(
     sealed = (path / SEAL).exists() if is_sealed is None else is_sealed
     settings = _read_settings(path)
     summary = verify_chain(path / CHAIN, on_block)
-    with tempfile.TemporaryDirectory(prefix="chainsec-audit-") as folder:
-        for file in path.glob(f"{CHAIN}*"):
-            shutil.copyfile(file, Path(folder) / file.name)
-        chain = settings.chain
-        try:
-            with open_engine(
-                path=Path(folder) / CHAIN, chain_id=chain.chain_id, genesis_time=chain.genesis_time_s
-            ) as engine:
-                evidence = _Evidence(path, settings, _Acts(engine), is_finished=sealed)
-                evidence.check_contexts()
-                evidence.check_models()
-                evidence.check_receipts()
-                evidence.check_anchored(USES)
-                evidence.check_anchored(OUTCOMES)
-        except AuditFailed:
-            raise
-        except (ChainSecError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
-            raise AuditFailed(f"{path}: the evidence cannot be read: {error}", path=path) from error
+    try:
+        with open_evidence(path) as (engine, contracts):
+            evidence = _Evidence(path, settings, _Acts(engine, contracts), is_finished=sealed)
+            evidence.check_contexts()
+            evidence.check_models()
+            evidence.check_receipts()
+            evidence.check_anchored(USES)
+            evidence.check_anchored(OUTCOMES)
+    except AuditFailed:
+        raise
+    except (ChainSecError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        raise AuditFailed(f"{path}: the evidence cannot be read: {error}", path=path) from error
     if sealed:
         _check_seal(path)
     return AuditSummary(
@@ -110,12 +105,31 @@ def verify_run(
     )
 
 
+@contextmanager
+def open_evidence(path: Path) -> Iterator[tuple[Engine, dict[str, Contract]]]:
+    """Give a copy of a run's chain and the contracts on it, by name; the run itself is not touched.
+
+    Raises:
+        AuditFailed: there is no run, or the contracts are not where a run puts them.
+    """
+    chain = _read_settings(path).chain
+    with tempfile.TemporaryDirectory(prefix="chainsec-audit-") as folder:
+        for file in path.glob(f"{CHAIN}*"):
+            shutil.copyfile(file, Path(folder) / file.name)
+        try:
+            with open_engine(
+                path=Path(folder) / CHAIN, chain_id=chain.chain_id, genesis_time=chain.genesis_time_s
+            ) as engine:
+                yield engine, _find_contracts(engine)
+        except LedgerError as error:
+            raise AuditFailed(f"{path / CHAIN}: {error}", path=path) from error
+
+
 class _Acts:
     """What the chain says of requests, acts and anchors, read from events."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, contracts: Mapping[str, Contract]) -> None:
         self._head = engine.head().number
-        contracts = _find_contracts(engine)
         grants, sentinel, trail = contracts["AccessGrants"], contracts["Sentinel"], contracts["AuditTrail"]
         self.requests: dict[str, AccessRequest] = {}
         for event in self._events(grants, "AccessRequested"):

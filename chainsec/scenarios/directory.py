@@ -9,6 +9,7 @@ import fcntl
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
@@ -125,6 +126,19 @@ def digest_files(path: Path) -> dict[str, str]:
             with file.open("rb") as content:
                 digests[name] = hashlib.file_digest(content, "sha256").hexdigest()
     return digests
+
+
+def discard_run(path: Path) -> None:
+    """Delete the run in ``path``, if there is one.
+
+    Raises:
+        RunMismatch: the directory holds something else.
+        RunInUse: another process works there.
+    """
+    _refuse_strangers(path)
+    if path.exists():
+        os.close(_lock(path))
+        shutil.rmtree(path)
 
 
 def seal_content(digests: Mapping[str, str]) -> bytes:

@@ -17,9 +17,8 @@ from typing import TYPE_CHECKING, Any
 from chainsec.defence.observation import Use
 from chainsec.defence.receipts import guardian_receipt
 from chainsec.digest import keccak
-from chainsec.primitives import AccessRequest, Hash32
+from chainsec.primitives import ACTION_SCOPES, AccessRequest, Hash32, Scope
 from chainsec.purposes import find_purpose
-from chainsec.sandbox import ACTIONS
 from chainsec.scenarios.stage import chain_time
 from chainsec.services.access import Basis, Status
 
@@ -126,6 +125,7 @@ class Play:
         self._by_id: dict[str, Episode] = {}
         self._agenda: list[tuple[int, int, Callable[[int, Any], None], Any]] = []
         self._order = count()
+        self._desk: dict[int, list[Episode]] = {}
         self._anchored = {USES: 0, OUTCOMES: 0}
         self._houses = {member.name: member.organisation for member in self.workload.members}
         self._sensitivities = {record.name: record.sensitivity for record in self.workload.records}
@@ -210,7 +210,7 @@ class Play:
                 box.account(house).address,
                 self.assets[attempt.asset],
                 find_purpose(attempt.purpose).hash,
-                ACTIONS[attempt.action],
+                ACTION_SCOPES[attempt.action],
                 until=self.clock_s + attempt.duration_s,
                 observed=observed_of(attempt, has_clock=self.workload.has_clock),
             )
@@ -258,7 +258,7 @@ class Play:
         else:
             self.score.escalated += 1
             if attempt.denied is not None and self.workload.has_clock:
-                self._plan(time_s + self.box.config.run.guardian_delay_s, self._answer, episode)
+                self._ask_guardian(episode, time_s)
         if attempt.denied is not None and attempt.label_at_s is not None:
             self._plan(max(attempt.label_at_s, time_s), self._reveal, episode)
 
@@ -271,7 +271,7 @@ class Play:
         episode, planned = subject
         request, at = episode.request, self.box.client.at
         basis = self.box.deployment.access.basis(
-            request.requester, request.asset, request.purpose, ACTIONS[planned.action]
+            request.requester, request.asset, request.purpose, Scope[planned.action.upper()]
         )
         allowed = basis is Basis.AGREED
         episode.uses_allowed += allowed
@@ -331,25 +331,34 @@ class Play:
         self.box.deployment.sentinel.release(guardian, episode.request.requester, receipt)
         self._charge("release", self.box.client.settle(self.clock_s), 1)
 
-    def _answer(self, time_s: int, episode: Episode) -> None:
-        """A guardian answers an escalation, mostly rightly."""
+    def _ask_guardian(self, episode: Episode, time_s: int) -> None:
+        """Put an escalation on the guardians' desk; they sit down to it once every ``guardian_delay_s``."""
+        every_s = self.box.config.run.guardian_delay_s
+        due_s = (time_s // every_s + 2) * every_s
+        if due_s not in self._desk:
+            self._desk[due_s] = []
+            self._plan(due_s, self._answer_all, self._desk[due_s])
+        self._desk[due_s].append(episode)
+
+    def _answer_all(self, time_s: int, episodes: list[Episode]) -> None:
+        """Guardians answer what lies on their desk, mostly rightly, in one block."""
         box = self.box
-        guardian = box.keys.guardian
-        errs = _chance(box.config.seed, episode.request.id) < box.config.run.guardian_error_rate
-        approves = bool(episode.attempt.denied) is errs
-        if approves and not box.deployment.sentinel.can_approve(guardian.address, episode.request):
-            approves = False
-        episode.answer = "approve" if approves else "cancel"
-        [receipt] = self.directory.receipts.append(
-            [guardian_receipt(str(episode.request.id), episode.answer, str(guardian.address))]
-        )
-        if approves:
-            box.deployment.sentinel.approve(guardian, episode.request, receipt)
-            self._plan_uses(episode, time_s)
-        else:
-            box.deployment.sentinel.cancel(guardian, episode.request, receipt)
-        self._charge(episode.answer, box.client.settle(self.clock_s), 1)
-        self._learn(episode, time_s, denied=not approves, source="guardian")
+        guardian, sentinel = box.keys.guardian, box.deployment.sentinel
+        for episode in episodes:
+            errs = _chance(box.config.seed, episode.request.id) < box.config.run.guardian_error_rate
+            wants_to = bool(episode.attempt.denied) is errs
+            approves = wants_to and sentinel.can_approve(guardian.address, episode.request)
+            episode.answer = "approve" if approves else "cancel"
+            [receipt] = self.directory.receipts.append(
+                [guardian_receipt(str(episode.request.id), episode.answer, str(guardian.address))]
+            )
+            act = sentinel.approve if approves else sentinel.cancel
+            act(guardian, episode.request, receipt)
+        self._charge("guardian's answer", box.client.settle(self.clock_s), len(episodes))
+        for episode in episodes:
+            if episode.answer == "approve":
+                self._plan_uses(episode, time_s)
+            self._learn(episode, time_s, denied=episode.answer == "cancel", source="guardian")
 
     def _reveal(self, time_s: int, episode: Episode) -> None:
         self._learn(episode, time_s, denied=bool(episode.attempt.denied), source="review")

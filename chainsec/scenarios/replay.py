@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from chainsec.errors import BadInput, ConfigError
-from chainsec.primitives import Scope
+from chainsec.primitives import ACTION_SCOPES
 from chainsec.scenarios.defects import Defects, RowDefect
 from chainsec.scenarios.extraction import DEFAULT_ORGANISATION, Extracted, Extractor
 from chainsec.scenarios.logs import open_log
@@ -97,11 +97,10 @@ def _split(attempts: Sequence[Attempt], history: float, log: str) -> int:
 
 
 def _grant_consents(found: Sequence[Extracted], members: Mapping[str, str], until_s: int) -> tuple[ConsentTerms, ...]:
-    bits = {scope.name: int(scope) for scope in Scope}
     scopes: dict[tuple[str, str, str], int] = {}
     for attempt, _, _ in found:
         key = (attempt.asset, members[attempt.requester], attempt.purpose)
-        scopes[key] = scopes.get(key, 0) | bits[attempt.action.upper()]
+        scopes[key] = scopes.get(key, 0) | int(ACTION_SCOPES[attempt.action])
     return tuple(
         ConsentTerms(record=asset, grantee=grantee, purpose=purpose, scope=scope, until_s=until_s)
         for (asset, grantee, purpose), scope in scopes.items()

@@ -23,8 +23,9 @@ from chainsec.ledger.engine import open_engine
 from chainsec.sandbox import Sandbox
 from chainsec.scenarios import measure
 from chainsec.scenarios.audit import MODELS, AuditSummary, verify_run
-from chainsec.scenarios.directory import RunDirectory
+from chainsec.scenarios.directory import SEAL, RunDirectory
 from chainsec.scenarios.hospital import hospital
+from chainsec.scenarios.mapping import load_mapping
 from chainsec.scenarios.play import Play, Score, observed_of
 from chainsec.scenarios.replay import build_replay
 from chainsec.scenarios.report_schema import Audit, Report, Run
@@ -32,6 +33,7 @@ from chainsec.scenarios.stage import LEAD_S, set_stage
 from chainsec.scenarios.workload import Attempt, Workload
 
 ENGINE = "eth-tester"
+REPORT = "report.json"
 
 
 class Watcher(Protocol):
@@ -52,46 +54,70 @@ class Scenario:
         kind: ``demo`` or ``replay``.
         name: what the run is called.
         parameters: what the workload follows from, JSON values.
-        draw: makes the workload.
+        draw: makes the workload; told whom to tell how it proceeds.
         source: name of the log, None for a drawn workload.
     """
 
     kind: str
     name: str
     parameters: Mapping[str, Any]
-    draw: Callable[[], Workload]
+    draw: Callable[[Callable[[str, int, int], None]], Workload]
     source: str | None = None
 
 
-def demo_scenario(seed: int, *, days: int, staff: int, records: int, intensity: float) -> Scenario:
+def demo_scenario(
+    seed: int, *, days: int = 30, staff: int = 60, records: int = 300, intensity: float = 1.0
+) -> Scenario:
     """Return the hospital consortium as a scenario; see ``hospital``."""
     parameters = {"seed": seed, "days": days, "staff": staff, "records": records, "intensity": intensity}
-    return Scenario("demo", "hospital", parameters, lambda: hospital(**parameters))
+    return Scenario(
+        "demo",
+        "hospital",
+        parameters,
+        lambda _: hospital(seed, days=days, staff=staff, records=records, intensity=intensity),
+    )
 
 
 def replay_scenario(
-    log: Path, mapping: str, *, history: float, limit: int | None, skip_bad: bool, on_read: Callable[[int, int | None], None]
+    log: Path, mapping: str, *, history: float = 0.5, limit: int | None = None, skip_bad: bool = False
 ) -> Scenario:
-    """Return a user's log as a scenario; see ``build_replay``."""
+    """Return a user's log as a scenario; see ``build_replay``.
+
+    Raises:
+        ConfigError: the mapping is wrong.
+        OSError: the log cannot be opened.
+    """
+    found = load_mapping(mapping)
     digest = hashlib.sha256()
     with log.open("rb") as file:
         while chunk := file.read(1 << 20):
             digest.update(chunk)
-    mapping_path = Path(mapping)
-    mapping_text = mapping_path.read_text(encoding="utf-8") if mapping_path.is_file() else mapping
+    parameters = {
+        "log_sha256": digest.hexdigest(),
+        "mapping_digest": found.digest(),
+        "history": history,
+        "limit": limit,
+        "skip_bad": skip_bad,
+    }
     return Scenario(
         "replay",
         f"replay of {log.name}",
-        {
-            "log_sha256": digest.hexdigest(),
-            "mapping": mapping_text,
-            "history": history,
-            "limit": limit,
-            "skip_bad": skip_bad,
-        },
-        lambda: build_replay(log, mapping, history=history, limit=limit, skip_bad=skip_bad, on_progress=on_read),
+        parameters,
+        lambda on_step: build_replay(
+            log,
+            found,
+            history=history,
+            limit=limit,
+            skip_bad=skip_bad,
+            on_progress=lambda done, total: on_step("log", done, total or done),
+        ),
         source=log.name,
     )
+
+
+def is_finished(path: Path) -> bool:
+    """Tell whether ``path`` holds a run that has come to its end."""
+    return (path / SEAL).exists()
 
 
 def run_scenario(
@@ -99,7 +125,8 @@ def run_scenario(
 ) -> Report:
     """Play ``scenario`` in the directory ``path`` and return its report.
 
-    Whatever an earlier call with the same arguments has left is gone over and kept: same blocks, same receipts.
+    Whatever an earlier call with the same arguments has left is gone over and kept: same blocks, same receipts. A
+    finished run is not played again; its report is returned.
 
     Args:
         scenario: what is played.
@@ -114,10 +141,12 @@ def run_scenario(
         RunInUse: another process works there.
         AuditFailed: the finished run's evidence does not hold.
     """
-    workload = scenario.draw()
+    workload = scenario.draw(watcher.on_step)
     config = _place_genesis(config, workload)
     settings = {"format": 1, "kind": scenario.kind, "name": scenario.name, "workload": dict(scenario.parameters), "config": config.model_dump(mode="json")}
     with RunDirectory(path, settings) as directory:
+        if directory.is_finished:
+            return Report.model_validate_json((path / REPORT).read_bytes())
         play, model = _play(workload, config, directory, watcher)
         summary = verify_run(path, on_block=lambda done, total: watcher.on_step("audit", done, total), is_sealed=False)
         report = _report(scenario, config, settings, play, model, directory, summary)
