@@ -1,20 +1,22 @@
-"""All settings, frozen, with their units and safe defaults; the only reader of TOML and of the environment.
+"""All settings, frozen, with their units and safe defaults; reads them from TOML and from the environment.
 
-Layer: bottom. Not here: what the settings do.
+Layer: bottom, above ``purposes``. Not here: what the settings do; mappings of logs, which have a TOML of their own.
 """
 
 from __future__ import annotations
 
 import os
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from chainsec.errors import ConfigError
 
-Positive = Annotated[int, Field(gt=0)]
+Positive = Annotated[int, Field(gt=0, lt=2**63)]
+Seconds = Annotated[int, Field(gt=0, lt=2**32)]
 Cost = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
@@ -30,14 +32,14 @@ class ChainSettings(Settings):
     Attributes:
         chain_id: EIP-155 chain id.
         genesis_time_s: Unix time of block 0.
-        block_interval_s: least time between two blocks.
+        block_interval_s: least time between two blocks, at least 1.
         transaction_gas: gas limit of each transaction.
         batch_size: requests or decisions in one transaction, at most.
     """
 
     chain_id: Positive = 1337
-    genesis_time_s: Positive = 1_767_225_600
-    block_interval_s: Positive = 2
+    genesis_time_s: Annotated[int, Field(gt=0, lt=2**39)] = 1_767_225_600
+    block_interval_s: Seconds = 2
     transaction_gas: Positive = 15_000_000
     batch_size: Annotated[int, Field(gt=0, le=200)] = 50
 
@@ -81,11 +83,11 @@ class AgentSettings(Settings):
 
     Attributes:
         reasons: how many reasons a receipt names.
-        quarantine_s: how long a quarantine lasts.
+        quarantine_s: how long a quarantine lasts, at most ``limits.max_quarantine_s``.
     """
 
     reasons: Annotated[int, Field(gt=0, le=20)] = 4
-    quarantine_s: Positive = 86_400
+    quarantine_s: Seconds = 86_400
 
 
 class RunSettings(Settings):
@@ -109,6 +111,17 @@ class RunSettings(Settings):
 class Config(Settings):
     """Everything that shapes a run besides its workload.
 
+    Attributes:
+        seed: every random choice follows from it.
+        chain: the chain that a run makes.
+        limits: what the contract lets the agent do.
+        costs: what errors cost.
+        agent: how the agent answers.
+        run: how a scenario is played.
+
+    Raises:
+        pydantic.ValidationError: an unknown key, a value out of range, or a quarantine that the limits rule out.
+
     >>> Config(seed=7).chain.chain_id
     1337
     """
@@ -120,9 +133,22 @@ class Config(Settings):
     agent: AgentSettings = AgentSettings()
     run: RunSettings = RunSettings()
 
+    @model_validator(mode="after")
+    def _fit_limits(self) -> Self:
+        if self.agent.quarantine_s > self.limits.max_quarantine_s:
+            raise ValueError(
+                f"agent.quarantine_s is {self.agent.quarantine_s}, over limits.max_quarantine_s,"
+                f" {self.limits.max_quarantine_s}: the contract would refuse every quarantine"
+            )
+        return self
+
 
 def load_config(path: Path | None = None, **overrides: Any) -> Config:
-    """Read a TOML file of settings; keyword arguments take precedence.
+    """Read a TOML file of settings; keyword arguments take precedence, key by key within a section.
+
+    Args:
+        path: the file; without it everything has its default.
+        overrides: values, or mappings for whole sections.
 
     Raises:
         ConfigError: the file is missing or not TOML, a key is unknown, or a value out of range.
@@ -134,9 +160,17 @@ def load_config(path: Path | None = None, **overrides: Any) -> Config:
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
             raise ConfigError(f"{path}: {error}", path=str(path)) from error
     try:
-        return Config.model_validate({**content, **overrides})
+        return Config.model_validate(_merge(content, overrides))
     except ValidationError as error:
-        raise ConfigError(f"{path or 'settings'}: {first_problem(error)}") from error
+        raise ConfigError(f"{path or 'settings'}: {first_problem(error)}", path=path and str(path)) from error
+
+
+def _merge(content: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(content)
+    for key, value in overrides.items():
+        old = merged.get(key)
+        merged[key] = _merge(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
+    return merged
 
 
 def first_problem(error: ValidationError) -> str:
@@ -145,6 +179,8 @@ def first_problem(error: ValidationError) -> str:
     key = ".".join(str(part) for part in problem["loc"])
     if problem["type"] == "extra_forbidden":
         return f"unknown key {key!r}"
+    if problem["type"] == "value_error" and not key:  # a rule between keys names them itself
+        return problem["msg"].removeprefix("Value error, ")
     return f"{key}: {problem['msg']} (got {problem['input']!r})"
 
 
@@ -152,3 +188,15 @@ def data_directory() -> Path | None:
     """Return the folder of real data sets named by ``CHAINSEC_DATA``, or None."""
     folder = os.environ.get("CHAINSEC_DATA")
     return Path(folder) if folder else None
+
+
+def interpreter_choice() -> Literal["fast", "py-evm"]:
+    """Return which loop runs contract code: ``CHAINSEC_VM``, "fast" where it is unset or empty.
+
+    Raises:
+        ConfigError: it names no loop.
+    """
+    choice = os.environ.get("CHAINSEC_VM") or "fast"
+    if choice not in {"fast", "py-evm"}:
+        raise ConfigError(f"CHAINSEC_VM={choice}: choose fast or py-evm", key="CHAINSEC_VM")
+    return "py-evm" if choice == "py-evm" else "fast"

@@ -1,41 +1,68 @@
 """Canonical JSON, Keccak-256 and Merkle roots: how anything becomes 32 bytes that a stranger can recompute.
 
-Layer: bottom, beside ``primitives``. Not here: signatures, ABI encoding.
+Layer: bottom, below ``primitives``. Not here: signatures, ABI encoding.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from eth_hash.auto import keccak
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 __all__ = ["canonical_json", "digest_json", "keccak", "merkle_proof", "merkle_root", "verify_merkle_proof"]
+
+_LEAF_BYTES = 32
 
 
 def canonical_json(value: Any) -> bytes:
-    """Encode ``value`` as the one JSON text that equal values share: sorted keys, no spaces, UTF-8.
+    r"""Encode ``value`` as one JSON text: names sorted by code point, no spaces, UTF-8.
 
-    Floats are written in Python's shortest form that reads back as the same double.
+    Integers have no fraction, floats are written in Python's shortest form that reads back as the same double:
+    ``1`` and ``1.0`` are different texts.
 
     Raises:
-        ValueError: NaN, an infinity, or a type that JSON does not have.
+        ValueError: NaN, an infinity, a lone surrogate, a name that is no text, or a type that JSON does not have.
 
     >>> canonical_json({"b": 0.1, "a": ["é", None]})
-    b'{"a":["\\xc3\\xa9",null],"b":0.1}'
+    b'{"a":["\xc3\xa9",null],"b":0.1}'
 
-    Source: the rules of RFC 8785, save that numbers keep Python's notation.
+    Source: RFC 8785, save for the notation of numbers and the order of names beyond the Basic Multilingual Plane.
     """
     try:
         text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-    except TypeError as error:
+        _refuse_strange_names(value)
+    except (TypeError, RecursionError) as error:
         raise ValueError(f"not JSON: {error}") from error
     return text.encode()
 
 
+def _refuse_strange_names(value: Any) -> None:
+    """Refuse names that ``json`` would turn into text: 1 and "1" would become the same name twice."""
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            if not isinstance(name, str):
+                raise TypeError(f"the name {name!r} is no text")
+            if isinstance(inner, (dict, list, tuple)):
+                _refuse_strange_names(inner)
+    elif isinstance(value, (list, tuple)):
+        for inner in value:
+            if isinstance(inner, (dict, list, tuple)):
+                _refuse_strange_names(inner)
+
+
 def digest_json(value: Any) -> bytes:
-    """Return the Keccak-256 of the canonical JSON of ``value``, 32 bytes."""
+    """Return the Keccak-256 of the canonical JSON of ``value``, 32 bytes.
+
+    Raises:
+        ValueError: as ``canonical_json``.
+
+    >>> digest_json({}).hex()[:8]
+    'b48d38f9'
+    """
     return keccak(canonical_json(value))
 
 
@@ -44,6 +71,11 @@ def _node(left: bytes, right: bytes) -> bytes:
 
 
 def _levels(leaves: Sequence[bytes]) -> list[list[bytes]]:
+    if not leaves:
+        raise ValueError("a Merkle tree needs at least one leaf")
+    for place, leaf in enumerate(leaves):
+        if len(leaf) != _LEAF_BYTES:
+            raise ValueError(f"leaf {place} has {len(leaf)} bytes, not {_LEAF_BYTES}")
     levels = [list(leaves)]
     while len(levels[-1]) > 1:
         row = levels[-1]
@@ -57,20 +89,26 @@ def _levels(leaves: Sequence[bytes]) -> list[list[bytes]]:
 def merkle_root(leaves: Sequence[bytes]) -> bytes:
     """Return the Merkle root of 32-byte ``leaves``; pairs are sorted, so proofs need no left/right marks.
 
-    A leaf must be a hash of a hash (or carry a domain prefix) so that no inner node can pass for one.
+    A leaf must be a hash of a hash (or carry a domain prefix) so that no inner node can pass for one. Since pairs are
+    sorted, the root does not commit to which of two neighbours comes first.
 
     Raises:
-        ValueError: no leaves.
+        ValueError: no leaves, or one that has not 32 bytes.
+
+    >>> leaves = [keccak(bytes([i])) for i in range(2)]
+    >>> merkle_root(leaves) == keccak(b"".join(sorted(leaves)))
+    True
 
     Source: the tree that OpenZeppelin's ``MerkleProof.verify`` accepts.
     """
-    if not leaves:
-        raise ValueError("a Merkle tree needs at least one leaf")
     return _levels(leaves)[-1][0]
 
 
 def merkle_proof(leaves: Sequence[bytes], index: int) -> list[bytes]:
     """Return the siblings from leaf ``index`` up to the root, at most ``ceil(log2(n))`` hashes.
+
+    Raises:
+        ValueError: no such leaf, or a leaf that has not 32 bytes.
 
     >>> leaves = [keccak(bytes([i])) for i in range(5)]
     >>> all(verify_merkle_proof(merkle_root(leaves), leaf, merkle_proof(leaves, i)) for i, leaf in enumerate(leaves))
@@ -88,10 +126,12 @@ def merkle_proof(leaves: Sequence[bytes], index: int) -> list[bytes]:
 
 
 def verify_merkle_proof(root: bytes, leaf: bytes, proof: Sequence[bytes]) -> bool:
-    """Tell whether ``proof`` leads from ``leaf`` to ``root``."""
+    """Tell whether ``proof`` leads from ``leaf`` to ``root``.
+
+    >>> verify_merkle_proof(root=bytes(32), leaf=bytes(32), proof=[])
+    True
+    """
     node = leaf
     for sibling in proof:
         node = _node(node, sibling)
     return node == root
-
-

@@ -1,7 +1,7 @@
 """Every failure that ChainSec expects, in one tree.
 
-Errors carry their facts as attributes and print as one line. Bugs stay ``ValueError`` and
-``TypeError``. Layer: bottom; imports nothing.
+Errors carry their facts as attributes. Bugs stay ``ValueError`` and ``TypeError``. Layer: bottom; imports nothing.
+Not here: exit codes and what a reader is told (``app``).
 """
 
 from __future__ import annotations
@@ -11,6 +11,10 @@ from typing import Any
 
 class ChainSecError(Exception):
     """Base of every expected failure. Keyword facts become attributes.
+
+    Args:
+        message: what went wrong, for people.
+        facts: what it went wrong with; also together in ``facts``.
 
     >>> error = ChainSecError("cannot open", path="x.toml")
     >>> str(error), error.path
@@ -31,8 +35,12 @@ class ConfigError(ChainSecError):
     """A setting, mapping or command-line value is unknown or out of range."""
 
 
-class BadInput(ChainSecError):
+class BadInput(ChainSecError):  # noqa: N818 - names the failure; so do those below
     """A file a user gave cannot be read as what it should be: names file, line and field."""
+
+
+class BadAddress(BadInput, ValueError):
+    """What should be an account's address is none: wrong length, no hexadecimal, or a wrong EIP-55 checksum."""
 
 
 class UnknownPurpose(BadInput):
@@ -47,11 +55,15 @@ class UnknownAsset(BadInput):
     """An asset that is not registered."""
 
 
-class RunInUse(ChainSecError):
+class UnknownRequest(BadInput):
+    """A request that nobody has made."""
+
+
+class RunInUse(ChainSecError):  # noqa: N818 - as above
     """Another process works in the run directory."""
 
 
-class RunMismatch(ChainSecError):
+class RunMismatch(ChainSecError):  # noqa: N818 - as above
     """A run directory holds a run with other settings, or records that this run would not write."""
 
 
@@ -63,13 +75,13 @@ class LedgerError(ChainSecError):
     """The chain refused or lost something."""
 
 
-class ContractReverted(LedgerError):
+class ContractReverted(LedgerError):  # noqa: N818 - as above
     """A contract call or transaction reverted. ``name`` is the custom error's name, arguments are attributes."""
 
 
-class AccessDenied(ChainSecError):
-    """``require`` found no right to use an asset."""
+class AccessDenied(ChainSecError):  # noqa: N818 - as above
+    """``require`` found no right to use an asset. ``reason`` says what is missing."""
 
 
-class AuditFailed(ChainSecError):
+class AuditFailed(ChainSecError):  # noqa: N818 - as above
     """The evidence does not hold: names the first record that differs."""

@@ -1,6 +1,6 @@
 """The nouns that every layer shares: addresses, hashes, purposes, requests, verdicts, decisions.
 
-Frozen values without behaviour beyond their own encoding. Layer: bottom.
+Frozen values without behaviour beyond their own encoding. Layer: bottom, above ``digest``. Not here: rules about them.
 """
 
 from __future__ import annotations
@@ -10,10 +10,11 @@ from enum import IntEnum, IntFlag
 from functools import cached_property
 from typing import Self
 
-from eth_abi import encode as abi_encode
-from eth_utils import is_address, to_canonical_address, to_checksum_address
+from eth_abi.abi import encode as abi_encode
+from eth_utils.address import is_address, to_canonical_address, to_checksum_address
 
 from chainsec.digest import keccak
+from chainsec.errors import BadAddress
 
 
 class Address(bytes):
@@ -22,17 +23,21 @@ class Address(bytes):
     >>> str(Address("0x00000000000000000000000000000000000000ff"))
     '0x00000000000000000000000000000000000000fF'
 
+    Args:
+        value: 20 bytes, or 40 hexadecimal digits; of one case, or in the mixed case of EIP-55.
+
     Raises:
-        ValueError: not 20 bytes, not hexadecimal, or a wrong EIP-55 checksum.
+        BadAddress: not 20 bytes, not hexadecimal, or a wrong EIP-55 checksum. It is a ``ValueError`` too.
     """
 
     def __new__(cls, value: str | bytes) -> Self:
+        """Check ``value``."""
         if isinstance(value, bytes):
             if len(value) != 20:  # noqa: PLR2004 - the width of an address
-                raise ValueError(f"an address has 20 bytes, not {len(value)}")
+                raise BadAddress(f"an address has 20 bytes, not {len(value)}", value=value)
             return super().__new__(cls, value)
         if not is_address(value):
-            raise ValueError(f"not an address: {value!r}")
+            raise BadAddress(f"not an address: {value!r}", value=value)
         return super().__new__(cls, to_canonical_address(value))
 
     def __str__(self) -> str:
@@ -45,15 +50,26 @@ class Address(bytes):
 class Hash32(bytes):
     """A 32-byte hash or identifier; prints as 0x-prefixed hexadecimal.
 
+    Args:
+        value: 32 bytes, or 64 hexadecimal digits after an optional ``0x``.
+
     Raises:
-        ValueError: not 32 bytes.
+        ValueError: not 32 bytes, or not hexadecimal.
+
+    >>> str(Hash32("ab" * 32)) == "0x" + "ab" * 32
+    True
     """
 
     def __new__(cls, value: str | bytes) -> Self:
-        raw = bytes.fromhex(value.removeprefix("0x")) if isinstance(value, str) else value
-        if len(raw) != 32:  # noqa: PLR2004 - the width of a hash
-            raise ValueError(f"a hash has 32 bytes, not {len(raw)}")
-        return super().__new__(cls, raw)
+        """Check ``value``."""
+        if isinstance(value, str):
+            digits = value.removeprefix("0x")
+            if len(digits) != 64:  # noqa: PLR2004 - the width of a hash; fromhex alone would pass over spaces
+                raise ValueError(f"a hash has 64 hexadecimal digits, not {len(digits)}")
+            value = bytes.fromhex(digits)
+        if len(value) != 32:  # noqa: PLR2004 - the width of a hash
+            raise ValueError(f"a hash has 32 bytes, not {len(value)}")
+        return super().__new__(cls, value)
 
     def __str__(self) -> str:
         return "0x" + self.hex()

@@ -28,7 +28,7 @@ contract AccessGrants is AccessManaged, IAccessGrants {
     IDidRegistry private immutable _IDENTITIES;
 
     mapping(bytes32 id => RequestState) private _requests;
-    mapping(bytes32 key => Grant) private _grants;
+    mapping(address requester => mapping(bytes32 asset => mapping(bytes32 purpose => Grant))) private _grants;
     mapping(address requester => uint40) private _quarantinedUntil;
     address private _door;
     bool private _paused;
@@ -75,56 +75,43 @@ contract AccessGrants is AccessManaged, IAccessGrants {
         onlyDoor
         returns (uint24 granted)
     {
+        Bounds memory left = bounds;
         for (uint256 i = 0; i < decisions.length; ++i) {
             Decision calldata decision = decisions[i];
             bytes32 id = requestId(decision.request);
-            RequestState memory state = _requests[id];
-            Status status = state.status;
-            if (status == Status.None) revert AccessGrantsUnknownRequest(id);
-            if (status != Status.Pending) {
-                emit DecisionSkipped(id, decision.receipt);
-                continue;
-            }
-            Verdict verdict = decision.verdict;
-            Basis basis = Basis.Agreed;
-            if (verdict == Verdict.Grant) {
-                if (granted == bounds.grantsLeft) {
-                    (verdict, basis) = (Verdict.Escalate, Basis.BudgetSpent);
-                } else if (_ASSETS.sensitivityOf(decision.request.asset) > bounds.ceiling) {
-                    (verdict, basis) = (Verdict.Escalate, Basis.AboveCeiling);
-                }
-            }
-            basis = _settle(id, state, decision, verdict, basis, bounds.latestUntil);
-            if (verdict == Verdict.Grant && basis == Basis.Agreed) ++granted;
+            if (_statusOfKnown(id) == Status.Pending) _settle(id, decision, left);
+            else emit DecisionSkipped(id, decision.receipt);
         }
+        return bounds.grantsLeft - left.grantsLeft;
     }
 
     /// @inheritdoc IAccessGrants
     function overrule(Decision calldata decision) external onlyDoor returns (Basis basis) {
         Request calldata item = decision.request;
         bytes32 id = requestId(item);
-        RequestState memory state = _requests[id];
-        if (state.status == Status.None) revert AccessGrantsUnknownRequest(id);
-        bytes32 key = _key(item.requester, item.asset, item.purpose);
-        if (decision.verdict != Verdict.Grant && _grants[key].until != 0) {
-            delete _grants[key];
+        _statusOfKnown(id);
+        if (decision.verdict != Verdict.Grant && _grants[item.requester][item.asset][item.purpose].until != 0) {
+            delete _grants[item.requester][item.asset][item.purpose];
             emit AccessRevoked(item.requester, item.asset, item.purpose, decision.receipt);
         }
-        return _settle(id, state, decision, decision.verdict, Basis.Agreed, type(uint40).max);
+        return _settle(id, decision, Bounds(type(uint8).max, 1, type(uint40).max));
     }
 
     /// @inheritdoc IAccessGrants
     function revoke(address requester, bytes32 asset, bytes32 purpose, bytes32 receipt) external onlyDoor {
-        bytes32 key = _key(requester, asset, purpose);
-        if (_grants[key].until == 0) revert AccessGrantsNoGrant(requester, asset, purpose);
-        delete _grants[key];
+        if (_grants[requester][asset][purpose].until == 0) revert AccessGrantsNoGrant(requester, asset, purpose);
+        delete _grants[requester][asset][purpose];
         emit AccessRevoked(requester, asset, purpose, receipt);
     }
 
     /// @inheritdoc IAccessGrants
     function quarantine(address requester, uint40 until, bytes32 receipt) external onlyDoor {
-        _quarantinedUntil[requester] = until;
-        emit RequesterQuarantined(requester, until, receipt);
+        uint40 end = _quarantinedUntil[requester];
+        if (until > end) {
+            _quarantinedUntil[requester] = until;
+            end = until;
+        }
+        emit RequesterQuarantined(requester, end, receipt);
     }
 
     /// @inheritdoc IAccessGrants
@@ -163,7 +150,7 @@ contract AccessGrants is AccessManaged, IAccessGrants {
 
     /// @inheritdoc IAccessGrants
     function grantOf(address requester, bytes32 asset, bytes32 purpose) external view returns (Grant memory) {
-        return _grants[_key(requester, asset, purpose)];
+        return _grants[requester][asset][purpose];
     }
 
     /// @inheritdoc IAccessGrants
@@ -188,7 +175,7 @@ contract AccessGrants is AccessManaged, IAccessGrants {
         view
         returns (Basis)
     {
-        Grant memory grant = _grants[_key(requester, asset, purpose)];
+        Grant memory grant = _grants[requester][asset][purpose];
         if (scope == 0 || grant.scope & scope != scope) return Basis.NoGrant;
         if (block.timestamp > grant.until) return Basis.Expired;
         (Basis basis, uint48 version) = _standing(requester, grant.organisation, asset, purpose, scope);
@@ -210,45 +197,53 @@ contract AccessGrants is AccessManaged, IAccessGrants {
 
     function _record(Request memory item) private returns (bytes32 id) {
         id = keccak256(abi.encode(item));
-        if (_requests[id].status != Status.None) revert AccessGrantsDuplicateRequest(id);
+        RequestState storage state = _requests[id];
+        if (state.status != Status.None) revert AccessGrantsDuplicateRequest(id);
         if (item.scope == 0 || item.scope > ALL_SCOPES || item.until < block.timestamp) {
             revert AccessGrantsInvalidRequest(id);
         }
-        _requests[id] = RequestState(Status.Pending, uint40(block.timestamp));
+        state.status = Status.Pending;
+        state.requestedAt = uint40(block.timestamp);
         emit AccessRequested(
             id, item.requester, item.asset, item.organisation, item.purpose, item.scope, item.until, item.context
         );
     }
 
-    /// @dev The contract has the last word: a grant that does not stand becomes a denial with its reason.
-    function _settle(
-        bytes32 id,
-        RequestState memory state,
-        Decision calldata decision,
-        Verdict verdict,
-        Basis basis,
-        uint40 latestUntil
-    ) private returns (Basis) {
+    /// @dev The contract has the last word: a grant that does not stand becomes a denial with its reason, one that
+    /// would stand but goes beyond the bounds an escalation. Takes what it grants off `left`.
+    function _settle(bytes32 id, Decision calldata decision, Bounds memory left) private returns (Basis basis) {
         if (decision.receipt == bytes32(0)) revert AccessGrantsReceiptMissing(id);
-        Request calldata item = decision.request;
-        state.status = verdict == Verdict.Escalate ? Status.Escalated : Status.Denied;
+        Status outcome = decision.verdict == Verdict.Escalate ? Status.Escalated : Status.Denied;
         uint40 until;
-        if (verdict == Verdict.Grant) {
-            uint48 version;
-            (basis, version) = _standing(item.requester, item.organisation, item.asset, item.purpose, item.scope);
-            until = item.until < latestUntil ? item.until : latestUntil;
-            if (basis == Basis.Agreed && block.timestamp > until) basis = Basis.Expired;
-            if (basis == Basis.Agreed) {
-                state.status = Status.Granted;
-                _grants[_key(item.requester, item.asset, item.purpose)] =
-                    Grant(item.organisation, until, version, item.scope);
-            } else {
-                until = 0;
-            }
+        if (decision.verdict == Verdict.Grant) {
+            (basis, until) = _grant(decision.request, left);
+            if (basis == Basis.Agreed) outcome = Status.Granted;
+            else if (basis == Basis.AboveCeiling || basis == Basis.BudgetSpent) outcome = Status.Escalated;
         }
-        _requests[id] = state;
-        emit AccessDecided(id, state.status, basis, until, decision.receipt);
-        return basis;
+        _requests[id].status = outcome;
+        emit AccessDecided(id, outcome, basis, until, decision.receipt);
+    }
+
+    function _grant(Request calldata item, Bounds memory left) private returns (Basis, uint40 until) {
+        (address requester, address organisation, uint8 scope) = (item.requester, item.organisation, item.scope);
+        (Basis basis, uint48 version) = _standing(requester, organisation, item.asset, item.purpose, scope);
+        if (basis != Basis.Agreed) return (basis, 0);
+        until = item.until < left.latestUntil ? item.until : left.latestUntil;
+        if (block.timestamp > until) return (Basis.Expired, 0);
+        if (left.grantsLeft == 0) return (Basis.BudgetSpent, 0);
+        if (_ASSETS.sensitivityOf(item.asset) > left.ceiling) return (Basis.AboveCeiling, 0);
+        --left.grantsLeft;
+        Grant storage grant = _grants[requester][item.asset][item.purpose];
+        grant.organisation = organisation;
+        grant.until = until;
+        grant.consentVersion = version;
+        grant.scope = scope;
+        return (Basis.Agreed, until);
+    }
+
+    function _statusOfKnown(bytes32 id) private view returns (Status status) {
+        status = _requests[id].status;
+        if (status == Status.None) revert AccessGrantsUnknownRequest(id);
     }
 
     /// @dev Everything that must hold besides the grant itself and membership: a gateway answers for its members when
@@ -266,9 +261,5 @@ contract AccessGrants is AccessManaged, IAccessGrants {
 
     function _isMember(address organisation, address requester) private view returns (bool) {
         return requester == organisation || _IDENTITIES.validDelegate(organisation, MEMBER, requester);
-    }
-
-    function _key(address requester, bytes32 asset, bytes32 purpose) private pure returns (bytes32) {
-        return keccak256(abi.encode(requester, asset, purpose));
     }
 }

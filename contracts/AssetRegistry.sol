@@ -49,9 +49,11 @@ contract AssetRegistry is AccessManaged, IAssetRegistry {
 
     /// @inheritdoc IAssetRegistry
     function sensitivityOf(bytes32 asset) external view returns (uint8) {
-        Asset memory entry = _assets[asset];
-        if (entry.owner == address(0)) revert AssetRegistryUnknownAsset(asset);
-        return entry.sensitivity;
+        Asset storage entry = _assets[asset];
+        // Both before the check, so that the slot is read once.
+        (address owner, uint8 sensitivity) = (entry.owner, entry.sensitivity);
+        if (owner == address(0)) revert AssetRegistryUnknownAsset(asset);
+        return sensitivity;
     }
 
     /// @inheritdoc IAssetRegistry

@@ -2,12 +2,15 @@
 pragma solidity 0.8.37;
 
 import {AccessManager} from "@openzeppelin/contracts/access/manager/AccessManager.sol";
+import {EnumerableSet} from "@openzeppelin/contracts/utils/structs/EnumerableSet.sol";
 import {IAuthorityRoles} from "./interfaces/IAuthorityRoles.sol";
 
 /// @title Who may call what, with delays and guardians
 /// @notice OpenZeppelin's AccessManager with three rules that no administrator can bend: the agent's account holds no
 /// other role, the agent's role administers and guards nothing, and it opens one door only, the Sentinel.
 contract Authority is AccessManager, IAuthorityRoles {
+    using EnumerableSet for EnumerableSet.UintSet;
+
     /// @inheritdoc IAuthorityRoles
     uint64 public constant AGENT = 1;
     /// @inheritdoc IAuthorityRoles
@@ -20,6 +23,8 @@ contract Authority is AccessManager, IAuthorityRoles {
     uint64 public constant POLICY = 5;
 
     address private _agentDoor;
+    /// @dev Memberships that wait for their grant delay count too; `hasRole` does not see those.
+    mapping(address account => EnumerableSet.UintSet) private _rolesOf;
 
     /// @param admin first holder of ADMIN_ROLE.
     constructor(address admin) AccessManager(admin) {
@@ -48,35 +53,31 @@ contract Authority is AccessManager, IAuthorityRoles {
         override
         returns (bool)
     {
-        if (roleId == AGENT) {
-            if (_holds(ADMIN_ROLE, account)) revert AuthorityRoleConflict(account, ADMIN_ROLE);
-            for (uint64 other = GUARDIAN; other <= POLICY; ++other) {
-                if (_holds(other, account)) revert AuthorityRoleConflict(account, other);
-            }
-        } else if (_holds(AGENT, account)) {
-            revert AuthorityRoleConflict(account, AGENT);
+        EnumerableSet.UintSet storage held = _rolesOf[account];
+        if (held.length() != 0 && (roleId == AGENT) != held.contains(AGENT)) {
+            revert AuthorityRoleConflict(account, uint64(held.at(0)));
         }
+        held.add(roleId);
         return super._grantRole(roleId, account, grantDelay, executionDelay);
     }
 
+    function _revokeRole(uint64 roleId, address account) internal override returns (bool) {
+        _rolesOf[account].remove(roleId);
+        return super._revokeRole(roleId, account);
+    }
+
     function _setRoleAdmin(uint64 roleId, uint64 admin) internal override {
-        if (admin == AGENT) revert AuthorityAgentHasNoPower(roleId);
+        if (admin == AGENT || admin == PUBLIC_ROLE) revert AuthorityAgentHasNoPower(roleId);
         super._setRoleAdmin(roleId, admin);
     }
 
     function _setRoleGuardian(uint64 roleId, uint64 guardian) internal override {
-        if (guardian == AGENT) revert AuthorityAgentHasNoPower(roleId);
+        if (guardian == AGENT || guardian == PUBLIC_ROLE) revert AuthorityAgentHasNoPower(roleId);
         super._setRoleGuardian(roleId, guardian);
     }
 
     function _setTargetFunctionRole(address target, bytes4 selector, uint64 roleId) internal override {
         if (roleId == AGENT && target != _agentDoor) revert AuthorityNotTheAgentDoor(target);
         super._setTargetFunctionRole(target, selector, roleId);
-    }
-
-    /// @dev Counts memberships that wait for their grant delay too; `hasRole` would not.
-    function _holds(uint64 roleId, address account) private view returns (bool) {
-        (uint48 since,,,) = getAccess(roleId, account);
-        return since != 0;
     }
 }

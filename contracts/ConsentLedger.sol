@@ -28,7 +28,7 @@ contract ConsentLedger is AccessManaged, EIP712, Nonces, IConsentLedger {
     IAssetRegistry private immutable _ASSETS;
     IDidRegistry private immutable _IDENTITIES;
 
-    mapping(bytes32 key => Consent) private _consents;
+    mapping(bytes32 asset => mapping(address grantee => mapping(bytes32 purpose => Consent))) private _consents;
 
     /// @param authority the AccessManager that decides who calls what.
     /// @param assets registry that names each asset's owner.
@@ -97,7 +97,8 @@ contract ConsentLedger is AccessManaged, EIP712, Nonces, IConsentLedger {
 
     /// @inheritdoc IConsentLedger
     function isValid(bytes32 asset, address grantee, bytes32 purpose) external view returns (bool) {
-        return _inForce(_consents[_key(asset, grantee, purpose)]);
+        Consent storage consent = _consents[asset][grantee][purpose];
+        return _inForce(consent.status, consent.until);
     }
 
     /// @inheritdoc IConsentLedger
@@ -106,8 +107,8 @@ contract ConsentLedger is AccessManaged, EIP712, Nonces, IConsentLedger {
         view
         returns (uint48)
     {
-        Consent storage consent = _consents[_key(asset, grantee, purpose)];
-        return _inForce(consent) && consent.scope & scope == scope ? consent.version : 0;
+        Consent storage consent = _consents[asset][grantee][purpose];
+        return _inForce(consent.status, consent.until) && consent.scope & scope == scope ? consent.version : 0;
     }
 
     /// @inheritdoc IConsentLedger
@@ -116,7 +117,7 @@ contract ConsentLedger is AccessManaged, EIP712, Nonces, IConsentLedger {
         view
         returns (Status status, uint48 version, uint8 scope, uint40 until)
     {
-        Consent memory consent = _consents[_key(asset, grantee, purpose)];
+        Consent memory consent = _consents[asset][grantee][purpose];
         return (consent.status, consent.version, consent.scope, consent.until);
     }
 
@@ -124,7 +125,7 @@ contract ConsentLedger is AccessManaged, EIP712, Nonces, IConsentLedger {
         if (
             terms.scope == 0 || terms.scope > ALL_SCOPES || terms.until < block.timestamp || terms.grantee == address(0)
         ) revert ConsentLedgerInvalidTerms(terms.asset);
-        Consent storage consent = _consents[_key(terms.asset, terms.grantee, terms.purpose)];
+        Consent storage consent = _consents[terms.asset][terms.grantee][terms.purpose];
         uint48 version = consent.version + 1;
         consent.until = terms.until;
         consent.version = version;
@@ -136,8 +137,8 @@ contract ConsentLedger is AccessManaged, EIP712, Nonces, IConsentLedger {
     }
 
     function _end(bytes32 asset, address grantee, bytes32 purpose, Status status) private returns (uint48) {
-        Consent storage consent = _consents[_key(asset, grantee, purpose)];
-        if (!_inForce(consent)) revert ConsentLedgerNotInForce(asset, grantee, purpose);
+        Consent storage consent = _consents[asset][grantee][purpose];
+        if (!_inForce(consent.status, consent.until)) revert ConsentLedgerNotInForce(asset, grantee, purpose);
         consent.status = status;
         return consent.version;
     }
@@ -150,11 +151,8 @@ contract ConsentLedger is AccessManaged, EIP712, Nonces, IConsentLedger {
         return _IDENTITIES.identityOwner(_ASSETS.ownerOf(asset));
     }
 
-    function _inForce(Consent storage consent) private view returns (bool) {
-        return consent.status == Status.Given && block.timestamp <= consent.until;
-    }
-
-    function _key(bytes32 asset, address grantee, bytes32 purpose) private pure returns (bytes32) {
-        return keccak256(abi.encode(asset, grantee, purpose));
+    /// @dev Takes values, not the slot: the caller reads it once, for this and for the rest.
+    function _inForce(Status status, uint40 until) private view returns (bool) {
+        return status == Status.Given && block.timestamp <= until;
     }
 }

@@ -102,6 +102,7 @@ contract Sentinel is AccessManaged, ISentinel {
 
     /// @inheritdoc ISentinel
     function release(address requester, bytes32 receipt) external restricted {
+        if (receipt == bytes32(0)) revert SentinelReceiptMissing();
         _shieldedUntil[requester] = uint40(block.timestamp) + _bounds.maxQuarantine_s;
         _GRANTS.release(requester, receipt);
     }
@@ -139,7 +140,7 @@ contract Sentinel is AccessManaged, ISentinel {
     /// @inheritdoc ISentinel
     function budgetLeft() external view returns (uint24 grants, uint24 restrictions) {
         Bounds memory bounds = _currentBounds();
-        return (bounds.grantsPerWindow - bounds.granted, bounds.restrictionsPerWindow - bounds.restricted);
+        return (_left(bounds.grantsPerWindow, bounds.granted), _left(bounds.restrictionsPerWindow, bounds.restricted));
     }
 
     /// @inheritdoc ISentinel
@@ -160,7 +161,7 @@ contract Sentinel is AccessManaged, ISentinel {
             IAccessGrants.decideMany.selector,
             uint256(4 * 32),
             uint256(bounds.sensitivityCeiling),
-            uint256(bounds.grantsPerWindow - bounds.granted),
+            uint256(_left(bounds.grantsPerWindow, bounds.granted)),
             block.timestamp + bounds.maxGrant_s,
             count,
             decisions
@@ -184,10 +185,10 @@ contract Sentinel is AccessManaged, ISentinel {
         _bounds = bounds;
     }
 
-    /// @dev The limits in force are kept when they are lowered under what the window has used already.
+    /// @dev What the running window has used counts against the new limits, also where they are lower than that.
     function _setLimits(Limits memory limits) private {
         if (limits.sensitivityCeiling > MAX_SENSITIVITY || limits.window_s == 0) revert SentinelInvalidLimits();
-        Bounds memory bounds = _bounds;
+        Bounds memory bounds = _bounds.window_s == 0 ? _bounds : _currentBounds();
         bounds.sensitivityCeiling = limits.sensitivityCeiling;
         bounds.window_s = limits.window_s;
         bounds.grantsPerWindow = limits.grantsPerWindow;
@@ -195,11 +196,12 @@ contract Sentinel is AccessManaged, ISentinel {
         bounds.maxQuarantine_s = limits.maxQuarantine_s;
         bounds.maxGrant_s = limits.maxGrant_s;
         bounds.window = uint40(block.timestamp / limits.window_s);
-        bounds.granted = limits.grantsPerWindow < bounds.granted ? limits.grantsPerWindow : bounds.granted;
-        bounds.restricted =
-            limits.restrictionsPerWindow < bounds.restricted ? limits.restrictionsPerWindow : bounds.restricted;
         _bounds = bounds;
         emit LimitsSet(limits);
+    }
+
+    function _left(uint24 perWindow, uint24 used) private pure returns (uint24) {
+        return perWindow > used ? perWindow - used : 0;
     }
 
     function _currentBounds() private view returns (Bounds memory bounds) {

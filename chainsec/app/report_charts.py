@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from chainsec.app import plots, report_tables, wording
+from chainsec.app import findings, plots, report_tables, wording
 from chainsec.app.plots import Chart, Group, Line
 from chainsec.app.report_tables import Table
 
@@ -36,8 +36,8 @@ class Figure:
 
 
 def quality_figures(report: Report) -> list[Figure]:
-    """Return scores by class, recall by attack, ROC and precision-recall, as far as there are data."""
-    figures = [_scores(report), _recall(report), _roc(report), _precision_recall(report)]
+    """Return what was contained, scores by class, ROC and precision-recall, as far as there are data."""
+    figures = [_contained(report), _scores(report), _roc(report), _precision_recall(report)]
     return [figure for figure in figures if figure is not None]
 
 
@@ -47,25 +47,26 @@ def time_figures(report: Report) -> list[Figure]:
     figures = [
         _over_time(report),
         _histogram(
-            "Blocks from threat seen to revoked",
+            "Time to revoke",
+            series.revocation_s,
+            ("after the first use it got through", "attacks cut off"),
+            wording.duration,
+            "Simulated time from the first use that an attack got through to the block that cut it off. Slow attacks "
+            "take days to show themselves.",
+        ),
+        _histogram(
+            "Uses before the cut",
+            series.reads_before_revocation,
+            ("uses that an attack had got through", "attacks cut off"),
+            wording.amount,
+            "What an attack that was let in could take until it was cut off.",
+        ),
+        _histogram(
+            "Blocks to revoke",
             series.revocation_blocks,
-            ("blocks", "revocations"),
+            ("blocks from threat seen to revoked", "revocations"),
             wording.amount,
             "A revocation takes effect with its block: the gateway asks the chain before it hands anything out.",
-        ),
-        _histogram(
-            "Simulated time to revoke",
-            series.revocation_s,
-            ("from the use that gave it away", "revocations"),
-            wording.duration,
-            "From the use that gave the requester away to the block that revokes.",
-        ),
-        _histogram(
-            "Reads that still went through",
-            series.reads_before_revocation,
-            ("reads between threat seen and revoked", "revocations"),
-            wording.amount,
-            "What a requester could still take while the revocation was on its way.",
         ),
     ]
     return [figure for figure in figures if figure is not None]
@@ -116,22 +117,25 @@ def _scores(report: Report) -> Figure | None:
     return Figure("Risk scores by class", svg, caption, _counts("score", labels, columns))
 
 
-def _recall(report: Report) -> Figure | None:
+def _contained(report: Report) -> Figure | None:
     quality = report.quality
     kinds = sorted(quality.per_attack, key=lambda kind: (-quality.per_attack[kind].requests, kind))[:_MOST_BARS]
     if not kinds:
         return None
-    groups = [Group(_AGENT, "blue", [quality.per_attack[kind].recall for kind in kinds])]
+    ours = [findings.contained_rate(quality.per_attack[kind]) for kind in kinds]
+    groups = [Group(_AGENT, "blue", ours)]
     rules = quality.baselines.get(wording.RULES)
     if rules is not None:
-        by_rules = [rules.per_attack[kind].recall if kind in rules.per_attack else None for kind in kinds]
-        groups.append(Group(wording.RULES, "orange", by_rules))
-    chart = Chart(
-        "recall", "Share of each attack stopped", _described("stopped", kinds, groups[0].values, wording.rate)
-    )
-    svg = plots.bars(chart, kinds, groups, wording.rate, 1.0)
-    caption = "Requests denied or escalated before any data was handed out. What got through may be revoked later."
-    return Figure("Share of each attack stopped", svg, caption, report_tables.attacks(report))
+        theirs = [
+            findings.contained_rate(rules.per_attack[kind]) if kind in rules.per_attack else None for kind in kinds
+        ]
+        groups.append(Group(wording.RULES, "orange", theirs))
+    names = [f"{wording.label(kind)} ({quality.per_attack[kind].requests:,})" for kind in kinds]
+    title = "Attacks contained, by kind"
+    chart = Chart("contained", title, _described("contained", names, ours, wording.rate))
+    svg = plots.bars(chart, names, groups, wording.rate, 1.0)
+    caption = "Stopped at the request, or granted and cut off later. In brackets: how many requests."
+    return Figure(title, svg, caption, report_tables.attacks(report))
 
 
 def _ways(report: Report) -> list[tuple[str, str, Measures]]:
@@ -214,14 +218,15 @@ def _histogram(
 ) -> Figure | None:
     if histogram is None or not sum(histogram.counts):
         return None
-    edges = histogram.edges
+    last = max(i for i, number in enumerate(histogram.counts) if number)
+    edges, counts = histogram.edges[: last + 2], histogram.counts[: last + 1]
     whole = all(edge == int(edge) for edge in edges) and all(b - a == 1 for a, b in pairwise(edges))
     texts = [written(edge) for edge in edges]
     spans = texts[:-1] if whole else [f"{low} to {high}" for low, high in pairwise(texts)]
-    text = "; ".join(f"{span}: {count:,}" for span, count in zip(spans, histogram.counts, strict=True) if count)
+    text = "; ".join(f"{span}: {count:,}" for span, count in zip(spans, counts, strict=True) if count)
     chart = Chart(title.lower().replace(" ", "-"), title, text, *names)
-    svg = plots.stacked_columns(chart, spans, [Group(names[1], "teal", histogram.counts)], edges=() if whole else texts)
-    return Figure(title, svg, caption, _counts(names[0], spans, [(names[1], histogram.counts)]))
+    svg = plots.stacked_columns(chart, spans, [Group(names[1], "teal", counts)], edges=() if whole else texts)
+    return Figure(title, svg, caption, _counts(names[0], spans, [(names[1], counts)]))
 
 
 def _counts(first: str, labels: Sequence[str], columns: Sequence[tuple[str, Sequence[float | None]]]) -> Table:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
-from chainsec.app import report_charts, report_tables, wording
+from chainsec.app import findings, report_charts, report_tables, wording
 from chainsec.app.wording import escape
 from chainsec.scenarios.report_schema import deterministic_digest
 
@@ -50,10 +50,10 @@ def _header(report: Report) -> str:
     where = f"{run.kind}, seed {run.seed}, {run.engine}"
     when = wording.moment(run.started_at_s, has_clock=run.has_clock)
     span = f"{wording.amount(run.days)} simulated days from {when} UTC" if run.has_clock else "a log without times"
-    found = "".join(f"<li>{escape(sentence, 400)}</li>" for sentence in wording.findings(report))
+    found = "".join(f"<li>{escape(sentence, 400)}</li>" for sentence in findings.findings(report))
     return (
         f'<header>\n<p class="brand">ChainSec report: {escape(run.name)} ({escape(where)}; {escape(span)})</p>\n'
-        f"<h1>{escape(wording.headline(report), 400)}</h1>\n{_tiles(report)}\n"
+        f"<h1>{escape(findings.headline(report), 400)}</h1>\n{_tiles(report)}\n"
         f'<ul class="findings">{found}</ul>\n</header>'
     )
 
@@ -61,46 +61,62 @@ def _header(report: Report) -> str:
 def _tiles(report: Report) -> str:
     quality, cost, audit = report.quality, report.cost, report.audit
     rules = quality.baselines.get(wording.RULES)
-    revocation = report.latency.revocation_blocks
-    within = wording.NOT_MEASURED if revocation is None else wording.blocks(revocation.p99)
-    asked = wording.rate(quality.good_escalated_rate)
-    refused_by_rules = wording.rate(rules.good_denied_rate if rules else None)
+    has_attacks, found = findings.has_attacks(report), findings.containment(quality)
+    parts = f"{wording.rate(found.stopped_rate)} at once, {wording.rate(found.cut_off_rate)} later"
     cells = [
         (
-            "Attacks stopped" if quality.per_attack else "Bad requests stopped",
-            wording.rate(quality.bad_stopped_rate),
-            f"rules only: {wording.rate(rules.bad_stopped_rate if rules else None)}",
+            f"{'Attacks' if has_attacks else 'Denied by the log:'} {'contained' if found.cut_off else 'stopped'}",
+            wording.rate(found.rate),
+            (
+                parts if found.cut_off else "",
+                _by_rules(wording.rate(findings.containment(rules).rate)) if rules else "",
+            ),
         ),
         (
-            "Good requests refused",
-            wording.rate(quality.good_denied_rate),
-            f"{asked} to a guardian; rules only: {refused_by_rules}",
+            f"{'Honest' if has_attacks else 'Good'} requests held up",
+            wording.rate(findings.disturbed_rate(quality)),
+            (
+                f"{wording.rate(quality.good_denied_rate)} refused, {wording.rate(quality.good_escalated_rate)} asked",
+                _by_rules(wording.rate(findings.disturbed_rate(rules))) if rules else "",
+            ),
         ),
+        _time_tile(report),
         (
-            "Data leaked",
+            "Data that got out",
             wording.data_size(quality.leaked_bytes),
-            f"rules only: {wording.data_size(rules.leaked_bytes if rules else None)}",
+            (_by_rules(wording.data_size(rules.leaked_bytes)) if rules else "",),
         ),
-        ("99 % revoked within", within, f"{wording.plural(report.decisions.revoked, 'grant')} taken back"),
         (
             "Gas per decision",
             wording.count(cost.gas_per_decision),
-            f"{wording.short_count(cost.gas_total)} in {wording.plural(cost.transactions, 'transaction')}",
+            (f"{wording.short_count(cost.gas_total)} gas in {wording.plural(cost.transactions, 'transaction')}",),
         ),
         (
-            "Evidence",
+            "Audit",
             "verified" if audit.verified else "NOT verified",
-            f"{wording.plural(audit.blocks, 'block')}, {wording.plural(audit.receipts, 'receipt')}",
+            (wording.plural(audit.blocks, "block"), wording.plural(audit.receipts, "receipt")),
         ),
     ]
     colours = {"verified": "ok", "NOT verified": "fail"}
     tiles = "".join(
         f'<div class="tile"><dt>{escape(name)}</dt><dd class="{colours.get(value, "figure")}">{escape(value)}</dd>'
-        f"<dd>{escape(note)}</dd></div>"
-        for name, value, note in cells
+        f"<dd>{'<br/>'.join(escape(note) for note in notes if note)}</dd></div>"
+        for name, value, notes in cells
         if value != wording.NOT_MEASURED
     )
     return f'<dl class="tiles">{tiles}</dl>'
+
+
+def _time_tile(report: Report) -> tuple[str, str, tuple[str, ...]]:
+    bound, seen = findings.median_bound(report.series.revocation_s), report.latency.revocation_blocks
+    on_chain = "" if seen is None else f"{wording.blocks(seen.p99)} after it is seen"
+    if bound is None:
+        return "Time to revoke", wording.NOT_MEASURED if seen is None else wording.blocks(seen.p99), ("99 % within",)
+    return "Time to revoke", f"\u2264 {wording.duration(bound)}", ("median, from the first use let in", on_chain)
+
+
+def _by_rules(figure: str) -> str:
+    return f"rules only: {figure}"
 
 
 def _who(report: Report) -> str:

@@ -8,13 +8,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from chainsec.app import wording
+from chainsec.app import findings, wording
 from chainsec.digest import canonical_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from chainsec.scenarios.report_schema import Measures, Report
+    from chainsec.scenarios.report_series import Quantiles
 
 MOST_ROWS = 200
 
@@ -38,30 +39,37 @@ class Table:
     note: str = ""
 
 
-def comparison(report: Report) -> Table:
-    """Return the agent's measures beside those of the baselines."""
+def comparison(report: Report, *, is_short: bool = False) -> Table:
+    """Return the agent's measures beside those of the baselines; short, without the finer score figures."""
     quality = report.quality
     names = wording.baseline_order(quality.baselines)
     ways: list[Measures] = [quality, *(quality.baselines[name] for name in names)]
-    rows = [
-        ("area under the ROC curve", *(wording.score(way.auc) for way in ways)),
-        ("average precision", *(wording.score(way.average_precision) for way in ways)),
-        ("bad caught at 1 % of good refused", *(wording.rate(way.denial_recall_at_1pct) for way in ways)),
-        ("bad caught at 5 % of good refused", *(wording.rate(way.denial_recall_at_5pct) for way in ways)),
-        ("bad caught at 10 % of good refused", *(wording.rate(way.denial_recall_at_10pct) for way in ways)),
-        ("bad requests stopped, as decided", *(wording.rate(way.bad_stopped_rate) for way in ways)),
-        ("good requests refused, as decided", *(wording.rate(way.good_denied_rate) for way in ways)),
-        ("good requests to a guardian, as decided", *(wording.rate(way.good_escalated_rate) for way in ways)),
-        ("data leaked to bad requests", *(wording.data_size(way.leaked_bytes) for way in ways)),
-        ("records leaked to bad requests", *(wording.count(way.leaked_records) for way in ways)),
-    ]
-    return Table(
-        "The agent beside simpler ways", ("measure", "agent", *names), rows, frozenset(range(1, len(ways) + 1))
+    found = [findings.containment(way) for way in ways]
+    bad, good = (
+        ("attacks", "honest requests") if findings.has_attacks(report) else ("denied by the log", "good requests")
     )
+    rows = [
+        (f"{bad}: contained", *(wording.rate(way.rate) for way in found)),
+        ("  stopped at the request", *(wording.rate(way.stopped_rate) for way in found)),
+        ("  granted, cut off later", *(wording.rate(way.cut_off_rate) for way in found)),
+        (f"{good}: held up", *(wording.rate(findings.disturbed_rate(way)) for way in ways)),
+        ("  refused", *(wording.rate(way.good_denied_rate) for way in ways)),
+        ("  put before a guardian", *(wording.rate(way.good_escalated_rate) for way in ways)),
+        ("data that got out", *(wording.data_size(way.leaked_bytes) for way in ways)),
+        ("records that got out", *(wording.count(way.leaked_records) for way in ways)),
+        ("score: caught, 1 % of good refused", *(wording.rate(way.denial_recall_at_1pct) for way in ways)),
+        ("score: caught, 5 % of good refused", *(wording.rate(way.denial_recall_at_5pct) for way in ways)),
+        ("score: caught, 10 % of good refused", *(wording.rate(way.denial_recall_at_10pct) for way in ways)),
+        ("score: area under the ROC curve", *(wording.score(way.auc) for way in ways)),
+        ("score: average precision", *(wording.score(way.average_precision) for way in ways)),
+    ]
+    shown = [row for row in rows if not is_short or not (_is_empty(row) or " 1 %" in row[0] or " 5 %" in row[0])]
+    head = ("", "agent", *map(wording.label, names))
+    return Table("The agent beside simpler ways", head, shown, frozenset(range(1, len(ways) + 1)))
 
 
-def attacks(report: Report) -> Table:
-    """Return what became of each kind of attack, the most frequent first."""
+def attacks(report: Report, *, is_short: bool = False) -> Table:
+    """Return what became of each kind of attack, the most frequent first; short, without its details."""
     quality = report.quality
     rules = quality.baselines.get(wording.RULES)
     rows = []
@@ -69,19 +77,19 @@ def attacks(report: Report) -> Table:
         by_rules = rules.per_attack.get(kind) if rules else None
         rows.append(
             (
-                kind,
+                wording.label(kind),
                 wording.count(outcome.requests),
-                wording.count(outcome.denied),
-                wording.count(outcome.escalated),
+                wording.rate(findings.contained_rate(outcome)),
+                wording.rate(findings.contained_rate(by_rules) if by_rules else None),
+                *([] if is_short else [wording.count(outcome.denied), wording.count(outcome.escalated)]),
                 wording.count(outcome.stopped),
-                wording.rate(outcome.recall),
-                wording.rate(by_rules.recall if by_rules else None),
                 wording.count(outcome.revoked_later),
-                wording.count(outcome.leaked_records),
                 wording.data_size(outcome.leaked_bytes),
+                *([] if is_short else [wording.count(outcome.leaked_records)]),
             )
         )
-    head = ("attack", "requests", "denied", "escalated", "stopped", "share", "by rules", "revoked", "records", "data")
+    detail, records = ((), ()) if is_short else (("denied", "escalated"), ("records out",))
+    head = ("attack", "requests", "contained", "by rules", *detail, "stopped", "cut off", "data out", *records)
     return _cut(Table("Attacks", head, rows, frozenset(range(1, len(head)))))
 
 
@@ -113,6 +121,38 @@ def latency(report: Report) -> Table:
         ("decision, ms on this machine", *wording.percentiles(times.decision_ms)),
     ]
     return Table("Delays", ("from event to answer", "median", "95 %", "99 %"), rows, frozenset({1, 2, 3}))
+
+
+def summary(report: Report) -> Table:
+    """Return decisions, delays, cost, speed and evidence in a line each."""
+    requests, made, times, cost = report.requests, report.decisions, report.latency, report.cost
+    verdicts = f"{made.granted:,} granted, {made.escalated:,} escalated, {made.denied:,} denied"
+    if made.overruled_by_contract:
+        verdicts += f"; {made.overruled_by_contract:,} lowered by the contract"
+    cut_off = f"{made.revoked:,} grants revoked, {made.quarantined:,} quarantined, {made.alerts:,} alerts"
+    wrong = findings.wrongly_cut_off(report)
+    bound = findings.median_bound(report.series.revocation_s)
+    rows = [
+        ("requests", f"{requests.live:,} decided, {requests.history:,} learned from, {requests.skipped:,} skipped"),
+        ("decisions", verdicts),
+        ("afterwards", cut_off if wrong is None else f"{cut_off}; {wrong:,} honest people hit"),
+        ("decision", _delay(times.decision_blocks, times.decision_ms)),
+        ("revocation", _delay(times.revocation_blocks, None)),
+        ("", "" if bound is None else f"half of the attacks let in were cut off within {wording.duration(bound)}"),
+        (
+            "cost",
+            f"{wording.count(cost.gas_per_decision)} gas a decision, {wording.short_count(cost.gas_total)} in "
+            + wording.plural(cost.transactions, "transaction"),
+        ),
+        ("speed", f"{wording.amount(report.throughput.decisions_per_s)} decisions/s on this machine"),
+        ("audit", findings.evidence(report)),
+    ]
+    return Table("The run", ("", ""), [row for row in rows if row[1]])
+
+
+def terminal_tables(report: Report) -> list[Table]:
+    """Return the tables that close a run on the terminal."""
+    return [comparison(report, is_short=True), attacks(report, is_short=True), summary(report), gas(report)]
 
 
 def chain(report: Report) -> Table:
@@ -180,13 +220,13 @@ def alerts(report: Report) -> Table:
         (
             wording.moment(alert.time_s, has_clock=report.run.has_clock),
             wording.count(alert.block),
-            alert.kind,
+            wording.label(alert.kind),
             alert.requester,
             alert.response,
             wording.score(alert.score),
             wording.count(alert.grants),
-            {None: "unknown", "": "false alarm"}.get(alert.attack, alert.attack or ""),
-            canonical_json(dict(alert.evidence)).decode() if alert.evidence else "",
+            {None: "unknown", "": "false alarm"}.get(alert.attack, wording.label(alert.attack or "")),
+            ", ".join(wording.facts(dict(alert.evidence))),
         )
         for alert in report.timeline
     ]
@@ -226,6 +266,19 @@ def all_figures(report: Report) -> list[Table]:
     """Return the tables that close the page."""
     makers = (decisions, attacks, latency, chain, speed, parties, alerts, run, settings)
     return [make(report) for make in makers]
+
+
+def _delay(in_blocks: Quantiles | None, in_ms: Quantiles | None) -> str:
+    parts = []
+    if in_blocks is not None:
+        parts.append(f"median {wording.blocks(in_blocks.p50)}, 99 % within {wording.blocks(in_blocks.p99)}")
+    if in_ms is not None:
+        parts.append(f"{wording.amount(in_ms.p50)} ms, 99 % within {wording.amount(in_ms.p99)} ms")
+    return "; ".join(parts)
+
+
+def _is_empty(row: Sequence[str]) -> bool:
+    return all(cell == wording.NOT_MEASURED for cell in row[1:])
 
 
 def _pairs(title: str, rows: Sequence[tuple[str, str]], note: str = "") -> Table:

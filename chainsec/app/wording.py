@@ -1,7 +1,7 @@
-"""How a report speaks: figures with units, hostile text made harmless, the findings as sentences.
+"""How a report writes: figures with units, hostile text made harmless.
 
-Pure functions, shared by the page and the terminal so that both say the same. Layer: app. Not here:
-HTML, tables, colours.
+Pure functions, shared by the page and the terminal so that both say the same. Layer: app. Not here: sentences
+(``findings``), HTML, tables, colours.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from chainsec.scenarios.report_schema import Measures, Report
+    from pydantic import JsonValue
+
     from chainsec.scenarios.report_series import Quantiles
 
 NOT_MEASURED = "n/a"
@@ -165,9 +166,30 @@ def blocks(number: float) -> str:
     return "1 block" if number == 1 else f"{amount(number)} blocks"
 
 
-def bad_noun(report: Report) -> str:
-    """Return what this report calls the requests that had to be stopped."""
-    return "attack request" if report.quality.per_attack else "request labelled denied"
+def label(name: str) -> str:
+    """Return an identifier as a reader sees it.
+
+    >>> label("slow_exfiltration")
+    'slow exfiltration'
+    """
+    return name.replace("_", " ")
+
+
+def facts(value: JsonValue, name: str = "") -> list[str]:
+    """Return the leaves of a JSON value as short texts, numbers with three digits.
+
+    >>> facts({"statistic": 4.29236, "inputs": {"usual": None}, "limits": [1, 2.5]})
+    ['statistic 4.29', 'usual none', 'limits 1 / 2.5']
+    """
+    if isinstance(value, dict):
+        return [fact for key, inner in value.items() for fact in facts(inner, key)]
+    if isinstance(value, list):
+        shown = " / ".join(" ".join(facts(inner)) for inner in value)
+    elif value is None or isinstance(value, bool):
+        shown = {None: "none", True: "yes", False: "no"}[value]
+    else:
+        shown = value if isinstance(value, str) else f"{value:,.3g}" if abs(value) < 1e3 else f"{value:,.0f}"  # noqa: PLR2004
+    return [f"{label(name)} {shown}".strip()]
 
 
 def baseline_order(names: Iterable[str]) -> list[str]:
@@ -177,62 +199,3 @@ def baseline_order(names: Iterable[str]) -> list[str]:
     ['rules only', 'grant all']
     """
     return sorted(names, key=lambda name: (name != RULES, name))
-
-
-def headline(report: Report) -> str:
-    """Return the finding in one sentence: what was stopped, at what cost to good requests, against the rules."""
-    quality = report.quality
-    if quality.bad_stopped_rate is None:
-        return f"The agent decided {plural(report.requests.live, 'request')}; no label tells which were bad."
-    bad = f"{count(quality.bad_requests)} {bad_noun(report)}".replace("request", "requests", 1)
-    if quality.bad_requests == 1:
-        bad = f"1 {bad_noun(report)}"
-    sentence = f"The agent stopped {rate(quality.bad_stopped_rate)} of {bad}{_price(quality)}"
-    rules = quality.baselines.get(RULES)
-    if rules is None or rules.bad_stopped_rate is None:
-        return sentence + "."
-    return f"{sentence}; rules alone stopped {rate(rules.bad_stopped_rate)}{_price(rules)}."
-
-
-def _price(measures: Measures) -> str:
-    if measures.good_denied_rate is None or measures.good_escalated_rate is None:
-        return ""
-    asked = f" and asked a guardian about {rate(measures.good_escalated_rate)}" if measures.good_escalated_rate else ""
-    return f", refused {rate(measures.good_denied_rate)} of the good ones{asked}"
-
-
-def findings(report: Report) -> list[str]:
-    """Return the further sentences a reader needs: score at equal cost, revocation, gas, evidence."""
-    quality, latency = report.quality, report.latency
-    sentences = []
-    if quality.denial_recall_at_10pct is not None:
-        rules = quality.baselines.get(RULES)
-        against = (
-            f", that of the rules {rate(rules.denial_recall_at_10pct)}"
-            if rules is not None and rules.denial_recall_at_10pct is not None
-            else ""
-        )
-        sentences.append(
-            f"Allowed to refuse 10 % of the good requests, its score catches {rate(quality.denial_recall_at_10pct)}"
-            f"{against}."
-        )
-    if latency.revocation_blocks is not None:
-        within = blocks(latency.revocation_blocks.p99)
-        sentences.append(
-            f"It took back {plural(report.decisions.revoked, 'grant')}, 99 % of them within {within}"
-            " of the use that gave them away."
-        )
-    if report.cost.gas_per_decision is not None:
-        sentences.append(f"A decision costs {count(report.cost.gas_per_decision)} gas.")
-    sentences.append(evidence(report))
-    return sentences
-
-
-def evidence(report: Report) -> str:
-    """Return what the audit found."""
-    audit = report.audit
-    if audit.verified:
-        return f"The audit replayed {plural(audit.blocks, 'block')} and {plural(audit.receipts, 'receipt')}: all hold."
-    if audit.first_difference is None:
-        return "The evidence is NOT verified."
-    return f"The evidence does NOT hold; the first record that differs: {visible_text(audit.first_difference)}."

@@ -29,6 +29,7 @@ from eth_utils.exceptions import ValidationError
 from rlp.sedes import CountableList
 
 from chainsec.digest import canonical_json, keccak
+from chainsec.ledger.state import state_class
 from chainsec.primitives import Address
 
 if TYPE_CHECKING:
@@ -138,6 +139,7 @@ class LedgerVM(CancunVM):  # type: ignore[misc] # py-evm is untyped
 
     block_class = _Block
     consensus_class = NoProofConsensus
+    _state_class = state_class()
 
     @classmethod
     def validate_receipt(cls, receipt: Any) -> None:

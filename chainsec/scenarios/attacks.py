@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from chainsec.scenarios.clinic import (
+    CASELOAD_SHARE,
     CLINICAL,
     DAY_S,
     HOSPITALS,
@@ -22,6 +23,7 @@ from chainsec.scenarios.clinic import (
     Patient,
     Staff,
     chance,
+    is_assigned,
     pick,
     stream,
     weigh,
@@ -240,11 +242,12 @@ class _Villains:
         purpose = {"researcher": "research", "clerk": "billing"}.get(person.role, "treatment")
         hour = self._shift_hour(person, day)
         count = 7 + int(rng.integers(6))
+        taken: set[str] = set()
         for number in range(count):
             if number == count // 2 and chance(rng, 0.6):
                 day = self._day(person) or day
                 hour = self._shift_hour(person, day)
-            patient = self._plausible(person, hour)
+            patient = self._plausible(person, hour, taken)
             kind = weigh(
                 rng, {"chart": 0.6, patient.specialty: 0.4} if purpose != "billing" else {"admin": 0.5, "chart": 0.5}
             )
@@ -255,15 +258,22 @@ class _Villains:
             )
             hour += float(rng.exponential(0.25))
 
-    def _plausible(self, person: Staff, hour: float) -> Patient:
-        """Return a patient whom nobody would wonder about."""
+    def _plausible(self, person: Staff, hour: float, taken: set[str]) -> Patient:
+        """Return a patient whom nobody would wonder about, and note them as taken.
+
+        Who wants many records has no use for the same one twice, so what is new to them runs out near at hand.
+        """
         rng = self._rng
-        house = self._house(person)
+        house = [p for p in self._house(person) if p.name not in taken] or self._house(person)
+        near = house
         if person.role in CLINICAL:
             day = min(max(int(hour // 24), 0), self._clinic.days - 1)
-            ward = [p for p in house if (s := p.stay_at(hour)) and s.ward == person.ward_on(day)]
-            return pick(rng, ward if ward and chance(rng, 0.7) else house)
-        return pick(rng, house)
+            near = [p for p in house if (s := p.stay_at(hour)) and s.ward == person.ward_on(day)]
+        elif person.role == "clerk":
+            near = [p for p in house if is_assigned(person, p, CASELOAD_SHARE)]
+        patient = pick(rng, near if near and chance(rng, 0.5) else house)
+        taken.add(patient.name)
+        return patient
 
     def _wake_account(self) -> Iterator[Attempt]:
         """The account of somebody who left is used again."""
@@ -294,12 +304,13 @@ class _Villains:
         person = pick(rng, [p for p in self._busy if p.role in {"researcher", "clerk", "physician", "nurse"}])
         purpose = {"researcher": "research", "clerk": "billing"}.get(person.role, "treatment")
         start = self._first + int(rng.integers(5))
+        taken: set[str] = set()
         for day in range(start, self._last):
             if not person.worked[day]:
                 continue
-            for _ in range(1 + int(chance(rng, 0.3))):
+            for _ in range(1 + int(chance(rng, 0.5))):
                 hour = self._shift_hour(person, day)
-                patient = self._plausible(person, hour)
+                patient = self._plausible(person, hour, taken)
                 kind = weigh(rng, {"admin": 0.1, "chart": 0.6, patient.specialty: 0.3})
                 place = replace(choose_place(rng, person, day), reads=4.0, volume_factor=2.2, export_rate=1.0)
                 action = "export" if chance(rng, 0.45) else "read"

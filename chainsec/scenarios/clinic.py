@@ -30,6 +30,8 @@ INSTITUTE = "helix"
 ORGANISATIONS = (*HOSPITALS, INSTITUTE)
 WARDS = ("emergency", "medicine", "surgery", "psychiatry")
 CLINICAL = ("physician", "nurse")
+CASELOAD_SHARE = 0.35
+"""Share of patients whom one clerk or analyst looks after."""
 KIND_SENSITIVITY = {"admin": 0, "chart": 1, "lab": 2, "psychiatry": 3, "genetics": 3}
 
 READ, WRITE, EXPORT = 1, 2, 4
@@ -119,6 +121,14 @@ class Staff:
                 if first <= hour - 24 * day < last:
                     return "on call" if shift == "call" else "on duty"
         return "off duty"
+
+
+def is_assigned(person: Staff, patient: Patient, share: float) -> bool:
+    """Tell whether ``patient`` is among the ``share`` of patients that falls to ``person`` by standing arrangement.
+
+    A larger share includes a smaller one, and the arrangement lasts: who is consulted on somebody today will be again.
+    """
+    return zlib.crc32(f"{person.name}/{patient.name}".encode()) % 1000 < 1000 * share
 
 
 @dataclass(frozen=True)

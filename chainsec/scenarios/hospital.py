@@ -13,6 +13,7 @@ import numpy as np
 
 from chainsec.scenarios.attacks import plan_attacks
 from chainsec.scenarios.clinic import (
+    CASELOAD_SHARE,
     CLINICAL,
     DAY_S,
     HOSPITALS,
@@ -24,6 +25,7 @@ from chainsec.scenarios.clinic import (
     Patient,
     Staff,
     chance,
+    is_assigned,
     pick,
     stream,
     weigh,
@@ -42,6 +44,10 @@ _CLINICAL_KINDS = {
 }
 AFTERCARE_H, CLINIC_H = 120.0, 24.0
 """For how long after a stay, and how near a clinic visit, a clinician still has reason to look, in hours."""
+CONSULT_SHARE, CLINIC_SHARE = 0.15, 0.25
+"""Shares of patients whom one clinician is consulted on, or sees in the clinic."""
+CASELOAD_RATE = 0.8
+"""Share of office and laboratory work that stays within the own caseload."""
 QUARTER_END_DAYS = (25, 30)
 """First and one past the last day of the quarter's closing, when billing is busy."""
 
@@ -129,14 +135,13 @@ class _DailyLife:
                 "research" if chance(rng, 0.9) else "quality",
             )
         if person.role == "lab":
-            if person.organisation in HOSPITALS:
-                busy = [p for p in self._by_house[person.organisation] if self._is_around(p, hour)]
-                patient = pick(rng, busy or self._clinic.patients)
-            else:
-                patient = pick(rng, self._clinic.patients)
+            pool = self._by_house.get(person.organisation, self._clinic.patients)
+            busy = [p for p in pool if self._is_around(p, hour)] or pool
+            patient = pick(rng, self._prefer_caseload(person, busy))
             return patient, patient.specialty, "diagnosis"
-        around = [p for p in self._by_house[person.organisation] if self._was_around(p, hour)]
-        patient = pick(rng, around or self._by_house[person.organisation])
+        house = self._by_house[person.organisation]
+        around = [p for p in house if self._was_around(p, hour)] or house
+        patient = pick(rng, self._prefer_caseload(person, around))
         purpose = weigh(rng, {"billing": 0.66, "administration": 0.31, "legal": 0.03})
         kinds = {"billing": {"admin": 0.62, "chart": 0.30, patient.specialty: 0.08}, "legal": {"chart": 1.0}}
         return patient, weigh(rng, kinds.get(purpose, {"admin": 1.0})), purpose
@@ -163,13 +168,16 @@ class _DailyLife:
             ]
         elif reason == "clinic":
             pool = [p for p in house if any(abs(visit - hour) <= CLINIC_H for visit in p.visits_h)]
+            pool = [p for p in pool if is_assigned(person, p, CLINIC_SHARE)]
         elif reason == "consult" and chance(rng, 0.25):
             pool, purpose = (
                 [p for p in self._clinic.patients if p.referred and p.organisation != person.organisation],
                 "sharing",
             )
+            pool = [p for p in pool if is_assigned(person, p, CONSULT_SHARE)]
         elif reason == "consult":
             pool = [p for p in house if (s := p.stay_at(hour)) and s.ward != ward]
+            pool = [p for p in pool if is_assigned(person, p, CONSULT_SHARE)]
         else:
             pool, purpose = [p for p in house if chance(rng, 0.3)], "emergency"
         if not pool:
@@ -199,6 +207,11 @@ class _DailyLife:
             attempt = self._ask(person, pool[index], kind, purpose, hour=hour, place=bulk)
             if attempt is not None:
                 yield attempt
+
+    def _prefer_caseload(self, person: Staff, pool: Sequence[Patient]) -> Sequence[Patient]:
+        """Return the person's own part of ``pool``, or all of it when colleagues' work is covered."""
+        own = [p for p in pool if is_assigned(person, p, CASELOAD_SHARE)]
+        return own if own and chance(self._rng, CASELOAD_RATE) else pool
 
     @staticmethod
     def _is_around(patient: Patient, hour: float) -> bool:

@@ -314,7 +314,8 @@ class Play:
         if response.action == "alert":
             return
         for request_id in response.threat.request_ids:
-            self._by_id[request_id].revoked = True
+            if request_id in self._by_id:
+                self._by_id[request_id].revoked = True
         if response.action == "revoke":
             self.score.revoked += 1
             return

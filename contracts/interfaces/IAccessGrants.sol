@@ -145,7 +145,7 @@ interface IAccessGrants {
     function overrule(Decision calldata decision) external returns (Basis basis);
     /// @notice End a grant.
     function revoke(address requester, bytes32 asset, bytes32 purpose, bytes32 receipt) external;
-    /// @notice Cut a requester off until a time.
+    /// @notice Cut a requester off until a time. A quarantine that goes on longer stays as it is: none is cut short so.
     function quarantine(address requester, uint40 until, bytes32 receipt) external;
     /// @notice End a quarantine.
     function release(address requester, bytes32 receipt) external;

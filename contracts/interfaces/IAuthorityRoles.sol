@@ -8,7 +8,7 @@ interface IAuthorityRoles {
 
     /// @notice The agent's account holds no other role, and no holder of a role becomes the agent.
     error AuthorityRoleConflict(address account, uint64 heldRole);
-    /// @notice The agent's role can neither administer nor guard `roleId`.
+    /// @notice The agent's role can neither administer nor guard `roleId`, and neither can everybody's.
     error AuthorityAgentHasNoPower(uint64 roleId);
     /// @notice Functions of `target` cannot be opened to the agent.
     error AuthorityNotTheAgentDoor(address target);

@@ -20,12 +20,15 @@ from chainsec.ledger.engine import Engine, open_engine
 from chainsec.ledger.solc import PINNED
 from chainsec.primitives import ZERO_HASH, AccessRequest, Address, Decision, Hash32, Scope, Verdict
 from chainsec.purposes import find_purpose
+from chainsec.services.access import Basis, Status
 
 SEED = b"tests/contracts"
 TRANSACTION_GAS = 15_000_000
 LIFETIME_S = 365 * 86_400
 CARE = find_purpose("treatment").hash
 RECEIPT = Hash32(keccak(b"a receipt"))
+BASES = [basis.name for basis in Basis]
+STATUSES = [status.name for status in Status]
 MEMBER = b"chainsec.member".ljust(32, b"\0")
 GATEWAY = b"chainsec.gateway".ljust(32, b"\0")
 
@@ -136,10 +139,21 @@ class System:
             context=Hash32(keccak(f"context {self._serial}".encode())),
         )
 
+    def file(self, *items):
+        """File requests of the hospital's members in one transaction, through its gateway; return its receipt."""
+        filings = [self.filing(item) for item in items]
+        return self.send(self.gateway, "AccessGrants", "requestMany", self.hospital.address, filings)
+
     def request(self, requester, asset, **fields):
-        """File a request in the requester's own name; return it."""
+        """File one request of a member; return it."""
         item = self.item(requester, asset, **fields)
-        self.send(requester, "AccessGrants", "request", *item.as_tuple()[1:])
+        self.file(item)
+        return item
+
+    def request_alone(self, requester, asset, **fields):
+        """File a request in the requester's own name; return it."""
+        item = self.item(requester, asset, organisation=requester, **fields)
+        self.send(requester, "AccessGrants", "request", *item.as_tuple()[2:])
         return item
 
     def filing(self, item):
@@ -153,24 +167,42 @@ class System:
     def decide(self, item, verdict=Verdict.GRANT, receipt=RECEIPT):
         return self.send(self.keys.agent, "Sentinel", "decide", self.decision(item, verdict, receipt))
 
-    def grant(self, requester=None, *, sensitivity=1):
-        """Go the whole way from a new asset to a live grant; return the request."""
+    def pending(self, requester=None, *, sensitivity=1, until=None, **terms):
+        """Go from a new asset to a pending request that consent covers; return the request."""
         asset = self.asset(sensitivity=sensitivity)
-        self.consent(asset)
-        item = self.request(requester or self.member(0), asset)
+        self.consent(asset, **terms)
+        return self.request(requester or self.member(0), asset, until=until)
+
+    def grant(self, requester=None, **fields):
+        """Go the whole way from a new asset to a live grant; return the request."""
+        item = self.pending(requester, **fields)
         self.decide(item)
         assert self.has_access(item)
         return item
+
+    def events(self, receipt):
+        """Return a transaction's events in order: pairs of a name and the arguments."""
+        found = []
+        for log in receipt.logs:
+            decoded = [event for bound in self.contracts.values() if (event := bound.decode_log(log))]
+            found += [(event.name, event.args) for event in decoded]
+        assert len(found) == len(receipt.logs)
+        return found
+
+    def basis(self, item, scope=None):
+        place = self.call("AccessGrants", "accessBasis", item.requester, item.asset, item.purpose, int(scope or item.scope))
+        return BASES[place]
 
     def has_access(self, item):
         return self.call("AccessGrants", "hasAccess", item.requester, item.asset, item.purpose, int(item.scope))
 
     def status(self, item):
-        return self.call("AccessGrants", "statusOf", item.id)[0]
+        return STATUSES[self.call("AccessGrants", "statusOf", item.id)[0]]
 
     def deploy(self, artifact, *arguments, sender=None):
         """Deploy one more contract, for instance a hostile one, and know it by its artifact's name."""
-        self.contracts[artifact.name] = self.client.deploy(sender or self.keys.admin, artifact, *arguments)
+        bound = self.client.deploy(sender or self.keys.admin, artifact, *arguments)
+        self.contracts[artifact.name] = Contract(self.engine, bound.address, artifact.abi, load_all_errors())
         return self.contracts[artifact.name]
 
 
@@ -181,7 +213,6 @@ def build_system(**limits):
     deployment = deploy(Client(engine, transaction_gas=TRANSACTION_GAS), keys, Limits(**limits))
     system = System(engine, keys, deployment.addresses())
     gateway, hospital = system.gateway.address, system.hospital.address
-    system.queue(keys.admin, "Authority", "grantRole", 3, gateway, 0)
     system.queue(system.hospital, "DidRegistry", "addDelegate", hospital, GATEWAY, gateway, LIFETIME_S)
     system.settle()
     return system

@@ -8,7 +8,7 @@ from chainsec.digest import keccak
 from chainsec.primitives import Hash32, Verdict
 
 BATCH = 50
-REQUESTERS = 10
+FEW = 10
 BASE_GAS = 21_000
 PRICE_GAS = {"new": 22_100, "changed": 5_000, "cleared": 200, "read": 2_100, "account": 2_600}
 MARK = "<!-- measured by tests/contracts/test_gas.py -->\n"
@@ -32,11 +32,12 @@ class Operation:
     data_words: int
     items: int = 1
     target_gas: int | None = None
+    requesters: int = 1
 
     def floor_gas(self, calldata):
         """Gas for each item that no code can save: transaction, call data, slots, contracts called, one event."""
         words = sum(4 if byte == 0 else 16 for byte in calldata)
-        share = {"transaction": 1, "requester": min(self.items, REQUESTERS), "item": self.items}
+        share = {"transaction": 1, "requester": self.requesters, "item": self.items}
         slots = sum(PRICE_GAS[slot.kind] * share[slot.per] for slot in self.slots)
         log = 375 + 375 * self.topics + 8 * 32 * self.data_words
         return round((BASE_GAS + words + slots) / self.items + log)
@@ -57,18 +58,19 @@ REQUEST_NEW = Slot("AccessGrants", "request: status, time (one packed slot)", "n
 GRANT_NEW = Slot("AccessGrants", "grant: organisation, end, consent version, scope (one packed slot)", "new", "item")
 BOUNDS = Slot("Sentinel", "limits and the use made of them in this window (one packed slot)", "changed")
 AGENT = (*guarded("Sentinel", "AGENT"), AUTHORITY, BOUNDS)
-THROUGH_SENTINEL = (*AGENT, Slot("AccessGrants", "contract called", "account"), *guarded("AccessGrants", "SENTINEL"))
+THROUGH_SENTINEL = (
+    *AGENT,
+    Slot("AccessGrants", "contract called", "account"),
+    Slot("AccessGrants", "which contract is the door; whether all access is paused (one packed slot)", "read"),
+)
 SETTLED = (*THROUGH_SENTINEL, Slot("AccessGrants", "request: status, time", "changed", "item"))
 GRANTED = (
     *SETTLED,
     Slot("AssetRegistry", "contract called", "account"),
     Slot("AssetRegistry", "asset: owner, sensitivity, superseded (one packed slot)", "read", "item"),
-    Slot("AccessGrants", "whether all access is paused", "read"),
     Slot("AccessGrants", "until when the requester is quarantined", "read", "requester"),
     Slot("ConsentLedger", "contract called", "account"),
     Slot("ConsentLedger", "consent: end, version, scope, status (one packed slot)", "read", "item"),
-    Slot("DidRegistry", "contract called", "account"),
-    Slot("DidRegistry", "until when the requester is the organisation's member", "read", "requester"),
     GRANT_NEW,
 )
 CONTROL = (
@@ -78,8 +80,6 @@ CONTROL = (
     Slot("DidRegistry", "who controls the owner's identity", "read"),
 )
 FILED = (
-    *guarded("AccessGrants", "GATEWAY"),
-    AUTHORITY,
     Slot("DidRegistry", "contract called", "account"),
     Slot("DidRegistry", "until when the caller is the organisation's gateway", "read"),
     REQUEST_NEW,
@@ -90,9 +90,10 @@ OPERATIONS = {
     for operation in (
         Operation("request, alone", (REQUEST_NEW,), 4, 5, target_gas=55_000),
         Operation("request, in a batch of 50", FILED, 4, 5, BATCH, 32_000),
-        Operation("granting decision, alone", GRANTED, 4, 4, target_gas=130_000),
-        Operation("granting decision, in a batch of 50", GRANTED, 4, 4, BATCH, 45_000),
-        Operation("denial, in a batch of 50", SETTLED, 4, 4, BATCH),
+        Operation("granting decision, alone", GRANTED, 2, 4, target_gas=130_000),
+        Operation("granting decision, in a batch of 50 by 50 requesters", GRANTED, 2, 4, BATCH, 45_000, BATCH),
+        Operation("granting decision, in a batch of 50 by 10 requesters", GRANTED, 2, 4, BATCH, 45_000, FEW),
+        Operation("denial, in a batch of 50", SETTLED, 2, 4, BATCH),
         Operation(
             "revocation",
             (*THROUGH_SENTINEL, Slot("AccessGrants", "grant, set back to zero: 4,800 are refunded", "cleared")),
@@ -168,12 +169,12 @@ def measure_gas(system):
         return receipt
 
     agent, steward, notary = system.keys.agent, system.keys.steward, system.keys.notary
-    members = [system.member(number) for number in range(REQUESTERS)]
+    members = [system.member(number) for number in range(BATCH)]
 
-    def file_batch(name=None):
+    def file_batch(requesters, name=None):
         assets = system.assets(BATCH)
         system.send(system.owner, "ConsentLedger", "giveMany", [system.terms(asset) for asset in assets])
-        items = [system.item(members[place % REQUESTERS], asset) for place, asset in enumerate(assets)]
+        items = [system.item(members[place % requesters], asset) for place, asset in enumerate(assets)]
         filings = [system.filing(item) for item in items]
         call = (system.gateway, "AccessGrants", "requestMany", system.hospital.address, filings)
         measure(name, *call) if name else system.send(*call)
@@ -188,15 +189,18 @@ def measure_gas(system):
     measure("registration of an asset", steward, "AssetRegistry", "register", registration)
     asset = Hash32(system.call("AssetRegistry", "assetId", system.owner.address, content))
     measure("consent, first", system.owner, "ConsentLedger", "give", system.terms(asset))
-    item = system.item(members[1], asset)
-    measure("request, alone", members[1], "AccessGrants", "request", *item.as_tuple()[1:])
+    alone = system.item(members[1], asset, organisation=members[1])
+    measure("request, alone", members[1], "AccessGrants", "request", *alone.as_tuple()[2:])
+    item = system.request(members[1], asset)
     measure("granting decision, alone", agent, "Sentinel", "decide", system.decision(item))
-    first = file_batch("request, in a batch of 50")
-    measure("granting decision, in a batch of 50", agent, "Sentinel", "decideMany", decisions(first, Verdict.GRANT))
-    assert all(map(system.has_access, first))
-    second = file_batch()
-    measure("denial, in a batch of 50", agent, "Sentinel", "decideMany", decisions(second, Verdict.DENY))
-    assert not any(map(system.has_access, second))
+    for requesters, name in ((BATCH, "request, in a batch of 50"), (FEW, None)):
+        items = file_batch(requesters, name)
+        batch = f"granting decision, in a batch of 50 by {requesters} requesters"
+        measure(batch, agent, "Sentinel", "decideMany", decisions(items, Verdict.GRANT))
+        assert all(map(system.has_access, items))
+    denied = file_batch(FEW)
+    measure("denial, in a batch of 50", agent, "Sentinel", "decideMany", decisions(denied, Verdict.DENY))
+    assert not any(map(system.has_access, denied))
     receipt = keccak(b"why")
     measure("revocation", agent, "Sentinel", "revoke", item.requester, item.asset, item.purpose, receipt)
     assert not system.has_access(item)

@@ -1,0 +1,209 @@
+"""What a report comes to, in sentences and in the few figures that lead it; the same for page and terminal.
+
+Pure functions. Layer: app. Not here: how a figure is written (``wording``), tables, markup.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from chainsec.app.wording import (
+    RULES,
+    blocks,
+    count,
+    data_size,
+    duration,
+    plural,
+    rate,
+    visible_text,
+)
+
+if TYPE_CHECKING:
+    from chainsec.scenarios.report_schema import AttackOutcome, Measures, Report
+    from chainsec.scenarios.report_series import Histogram
+
+
+@dataclass(frozen=True)
+class Containment:
+    """How many bad requests did no lasting harm.
+
+    Args:
+        requests: bad ones, by their labels.
+        stopped: denied or escalated before any data was handed out.
+        cut_off: granted first, the grant taken away later.
+    """
+
+    requests: int
+    stopped: int
+    cut_off: int
+
+    @property
+    def rate(self) -> float | None:
+        """Share contained, 0 to 1; None without bad requests."""
+        return self._share(self.stopped + self.cut_off)
+
+    @property
+    def stopped_rate(self) -> float | None:
+        """Share stopped at the request."""
+        return self._share(self.stopped)
+
+    @property
+    def cut_off_rate(self) -> float | None:
+        """Share cut off later."""
+        return self._share(self.cut_off)
+
+    def _share(self, part: int) -> float | None:
+        return part / self.requests if self.requests else None
+
+
+def containment(measures: Measures) -> Containment:
+    """Return what one way of deciding contained; without kinds of attack, what it stopped."""
+    kinds = measures.per_attack.values()
+    stopped = round((measures.bad_stopped_rate or 0) * measures.bad_requests)
+    return Containment(measures.bad_requests, stopped, sum(kind.revoked_later for kind in kinds))
+
+
+def contained_rate(outcome: AttackOutcome) -> float | None:
+    """Return the share of one kind of attack that was stopped or cut off later."""
+    return Containment(outcome.requests, outcome.stopped, outcome.revoked_later).rate
+
+
+def has_attacks(report: Report) -> bool:
+    """Tell whether bad requests are attacks known by kind, and not just denied by a log's label."""
+    return report.run.kind == "demo" or bool(report.quality.per_attack)
+
+
+def bad_name(report: Report, number: int) -> str:
+    """Return the number of bad requests under the name that they have in this report."""
+    if has_attacks(report):
+        return plural(number, "attack request")
+    return f"{plural(number, 'request')} denied by the log"
+
+
+def disturbed_rate(measures: Measures) -> float | None:
+    """Return the share of good requests that were refused or had to wait for a guardian."""
+    if measures.good_denied_rate is None or measures.good_escalated_rate is None:
+        return None
+    return min(1.0, measures.good_denied_rate + measures.good_escalated_rate)
+
+
+def wrongly_cut_off(report: Report) -> int | None:
+    """Return how many honest people lost a grant by a false alarm; None where no alert's truth is known."""
+    known = [alert for alert in report.timeline if alert.attack is not None]
+    if not known:
+        return None
+    return len({alert.requester for alert in known if alert.attack == "" and alert.response != "alert"})
+
+
+def median_bound(histogram: Histogram | None) -> float | None:
+    """Return the bin edge below which at least half of the values lie.
+
+    None without values, and where half of them lie in the last bin, which has no upper end.
+
+    >>> from chainsec.scenarios.report_series import Histogram
+    >>> median_bound(Histogram.of([30, 70, 400], edges=[0, 60, 600, 3600]))
+    600.0
+    """
+    if histogram is None or not sum(histogram.counts):
+        return None
+    below, half = 0, sum(histogram.counts) / 2
+    for edge, number in zip(histogram.edges[1:-1], histogram.counts[:-1], strict=True):
+        below += number
+        if below >= half:
+            return edge
+    return None
+
+
+def headline(report: Report) -> str:
+    """Return the finding in one sentence: what was contained, at what cost to honest people, against the rules."""
+    quality = report.quality
+    live = plural(report.requests.live, "request")
+    if not quality.good_requests + quality.bad_requests:
+        return f"The agent decided {live}; no label tells which were bad."
+    held = disturbed_rate(quality)
+    good = "honest" if has_attacks(report) else "good"
+    if not quality.bad_requests:
+        return f"The agent decided {live}, none of them bad by its label, and held up {rate(held)} of them."
+    found, rules = containment(quality), quality.baselines.get(RULES)
+    verb, again = ("contained", "contain") if found.cut_off else ("stopped", "stop")
+    price = "" if held is None else f" and held up {rate(held)} of the {good} ones"
+    sentence = f"The agent {verb} {rate(found.rate)} of {bad_name(report, quality.bad_requests)}{price}"
+    if rules is None:
+        return f"{sentence}."
+    price = "" if held is None else f" and hold up {rate(disturbed_rate(rules))}"
+    return f"{sentence}; rules alone {again} {rate(containment(rules).rate)}{price}."
+
+
+def findings(report: Report) -> list[str]:
+    """Return the further sentences a reader needs: how contained, whom it disturbed, how fast, what it cost."""
+    sentences = [_how_contained(report), _disturbed(report), _at_equal_cost(report), _time_to_revoke(report)]
+    if report.cost.gas_per_decision is not None:
+        sentences.append(f"A decision costs {count(report.cost.gas_per_decision)} gas.")
+    sentences.append(evidence(report))
+    return [sentence for sentence in sentences if sentence]
+
+
+def evidence(report: Report) -> str:
+    """Return what the audit found."""
+    audit = report.audit
+    if audit.verified:
+        return f"The audit replayed {plural(audit.blocks, 'block')} and {plural(audit.receipts, 'receipt')}: all hold."
+    if audit.first_difference is None:
+        return "The evidence is NOT verified."
+    return f"The evidence does NOT hold; the first record that differs: {visible_text(audit.first_difference)}."
+
+
+def _how_contained(report: Report) -> str:
+    found = containment(report.quality)
+    if not found.cut_off:
+        return ""
+    leaked = report.quality.leaked_bytes
+    taken = "" if leaked is None else f" By then {data_size(leaked)} had got out"
+    rules = report.quality.baselines.get(RULES)
+    if taken and rules is not None and rules.leaked_bytes is not None:
+        taken += f"; under the rules it would have been {data_size(rules.leaked_bytes)}"
+    return (
+        f"{rate(found.stopped_rate)} were stopped at the request, {rate(found.cut_off_rate)} were granted and cut off "
+        f"by what they did next.{taken}{'.' if taken else ''}"
+    )
+
+
+def _disturbed(report: Report) -> str:
+    quality = report.quality
+    if quality.good_denied_rate is None:
+        return ""
+    asked = f" and put {rate(quality.good_escalated_rate)} before a guardian" if quality.good_escalated_rate else ""
+    sentence = f"Of the good requests it refused {rate(quality.good_denied_rate)}{asked}"
+    rules = quality.baselines.get(RULES)
+    if rules is not None:
+        sentence += f"; the rules refuse {rate(rules.good_denied_rate)}"
+    wrong = wrongly_cut_off(report)
+    if wrong is not None:
+        people = "person" if wrong == 1 else "people"
+        sentence += f". By false alarm it cut off {wrong:,} honest {people}" if wrong else ". It cut off nobody wrongly"
+    return sentence + "."
+
+
+def _at_equal_cost(report: Report) -> str:
+    quality, rules = report.quality, report.quality.baselines.get(RULES)
+    if quality.denial_recall_at_10pct is None:
+        return ""
+    caught = rate(quality.denial_recall_at_10pct)
+    against = "" if rules is None else f", that of the rules {rate(rules.denial_recall_at_10pct)}"
+    return f"Allowed to refuse 10 % of the good requests, its score catches {caught}{against}."
+
+
+def _time_to_revoke(report: Report) -> str:
+    bound, seen = median_bound(report.series.revocation_s), report.latency.revocation_blocks
+    parts = []
+    if bound is not None:
+        reads = median_bound(report.series.reads_before_revocation)
+        by_then = "" if reads is None else f", half of them after fewer than {plural(int(reads), 'use')}"
+        parts.append(
+            f"Half of the attacks that got in were cut off within {duration(bound)} of their first use{by_then}"
+        )
+    if seen is not None:
+        parts.append(f"once a threat is seen, 99 % of revocations stand on chain within {blocks(seen.p99)}")
+    sentence = "; ".join(parts)
+    return f"{sentence[0].upper()}{sentence[1:]}." if sentence else ""

@@ -1,0 +1,46 @@
+"""The documents say what the code does."""
+
+import re
+import tomllib
+from pathlib import Path
+
+from typer.main import get_command
+
+from chainsec.app.cli import app
+from chainsec.config import Config
+
+ROOT = Path(__file__).parents[2]
+DOCUMENTS = [ROOT / "README.md", ROOT / "ARCHITECTURE.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def settings(model=Config, prefix=""):
+    for name, field in model.model_fields.items():
+        if hasattr(field.annotation, "model_fields"):
+            yield from settings(field.annotation, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", field.default
+
+
+def test_the_settings_page_names_every_setting_with_its_default():
+    page = (ROOT / "docs" / "settings.md").read_text()
+    rows = dict(re.findall(r"^\| `([\w.]+)` \| `([^`]*)` \|", page, re.MULTILINE))
+    assert rows == {name: repr(list(value) if isinstance(value, tuple) else value) for name, value in settings()}
+
+
+def test_the_example_on_the_settings_page_is_accepted():
+    [example] = re.findall(r"```toml\n(.*?)```", (ROOT / "docs" / "settings.md").read_text(), re.DOTALL)
+    assert Config.model_validate(tomllib.loads(example)) != Config()
+
+
+def test_every_command_in_the_documents_exists():
+    commands = get_command(app).commands
+    known = {*commands, *(f"audit {name}" for name in commands["audit"].commands)}
+    for path in DOCUMENTS:
+        for first, second in re.findall(r"(?:^|`)chainsec ([a-z]+)(?: ([a-z]+))?", path.read_text(), re.MULTILINE):
+            assert first in known or f"{first} {second}" in known, (path.name, first, second)
+
+
+def test_every_link_between_the_documents_leads_somewhere():
+    for path in DOCUMENTS:
+        for target in re.findall(r"\]\((?!https?:)([^)#]+)", path.read_text()):
+            assert (path.parent / target).exists(), (path.name, target)
