@@ -27,11 +27,11 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.runtime: pyproject.toml requirements.lock | $(VENV)/bin/python
-	$(BIN)/pip install --quiet --disable-pip-version-check --constraint requirements.lock --editable .
+	$(BIN)/pip install --quiet --no-compile --disable-pip-version-check --constraint requirements.lock --editable .
 	touch $@
 
 $(VENV)/.development: pyproject.toml requirements.lock | $(VENV)/bin/python
-	$(BIN)/pip install --quiet --disable-pip-version-check --constraint requirements.lock --editable '.[dev]'
+	$(BIN)/pip install --quiet --no-compile --disable-pip-version-check --constraint requirements.lock --editable '.[dev]'
 	touch $@ $(VENV)/.runtime
 
 # Without npm the tests that need the compiler are skipped, and say so; under CI=true they fail.

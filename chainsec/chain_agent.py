@@ -1,24 +1,30 @@
 """The agent's eyes and hands on a chain: requests come from events, acts go through the Sentinel.
 
 Implements the capabilities that ``defence.agent`` asks for. Layer: below ``sandbox``, above services and defence.
+Not here: what is decided (``defence``), what a context has to say (``contexts``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import re
 from typing import TYPE_CHECKING, Any
 
 from chainsec.defence.agent import PendingRequest
-from chainsec.primitives import AccessRequest, Address, Decision, Hash32, Scope
+from chainsec.primitives import AccessRequest, Address, Hash32, Scope
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
     from chainsec.contexts import Contexts
     from chainsec.deployment import Deployment
     from chainsec.ledger.account import Account
     from chainsec.ledger.client import Client
+    from chainsec.primitives import Decision
+
+_HASH = re.compile("0x[0-9a-f]{64}")
 
 
-def request_of(arguments: dict[str, Any]) -> AccessRequest:
+def request_of(arguments: Mapping[str, Any]) -> AccessRequest:
     """Return the request that an ``AccessRequested`` event states."""
     return AccessRequest(
         requester=Address(arguments["requester"]),
@@ -38,12 +44,12 @@ class ChainRequests:
         client: says which block has been reached.
         deployment: where the events come from.
         contexts: what the requests carry off chain.
-        finality_depth: blocks on top of a block before it counts as final.
+        finality_depth: blocks on top of a block before it counts as final, at least 0.
+
+    ``cursor`` is the last block that was read.
     """
 
-    def __init__(
-        self, client: Client, deployment: Deployment, contexts: Contexts, finality_depth: int
-    ) -> None:
+    def __init__(self, client: Client, deployment: Deployment, contexts: Contexts, finality_depth: int) -> None:
         self._client = client
         self._deployment = deployment
         self._contexts = contexts
@@ -66,6 +72,14 @@ class ChainRequests:
         ]
         self.cursor = last
         return [self._join(request) for request in requests]
+
+    def find(self, request_id: str) -> AccessRequest | None:
+        """Return a request made up to the block that has been reached, or None."""
+        if not _HASH.fullmatch(request_id):
+            return None
+        grants = self._deployment.access.contract
+        found = grants.events("AccessRequested", 0, self._client.at, request=Hash32(request_id))
+        return request_of(found[0].args) if found else None
 
     def _follow_assets(self, first: int, last: int) -> None:
         registry = self._deployment.assets.contract

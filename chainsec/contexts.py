@@ -8,11 +8,10 @@ Layer: below ``sandbox``. Not here: whether the names in a context are those of 
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 from chainsec.defence.observation import Observation
-from chainsec.digest import canonical_json, keccak
+from chainsec.digest import canonical_json, keccak, parse_canonical
 from chainsec.errors import UnknownPurpose
 from chainsec.primitives import ACTION_SCOPES
 from chainsec.purposes import find_purpose
@@ -88,25 +87,23 @@ def read_context(line: bytes, expected: Hash32) -> dict[str, Any] | None:
     if keccak(line) != expected:
         return None
     try:
-        context = json.loads(line)
-        is_canonical = canonical_json(context) == line
-    except (ValueError, RecursionError):
+        context = parse_canonical(line)
+    except ValueError:
         return None
-    return context if isinstance(context, dict) and is_canonical else None
+    return context if isinstance(context, dict) else None
 
 
 def find_context_fault(context: Mapping[str, Any], item: AccessRequest) -> str:
     """Return what speaks against ``context`` as that of request ``item``, "" where nothing does."""
-    if context.keys() != _FIELDS or context["format"] != _FORMAT:
-        return "the context has other fields than a context"
-    if context["request"] != request_fields(item):
+    if context.keys() != _FIELDS or context["format"] != _FORMAT or not isinstance(context["salt"], str):
+        return "the context is of another format"
+    # as text, because True and 1.0 equal 1
+    if canonical_json(context["request"]) != canonical_json(request_fields(item)):
         return "the context belongs to another request"
     observed = context["observed"]
-    if not isinstance(observed, dict):
-        return "the context has other fields than a context"
-    fault = find_observed_fault(observed)
+    fault = find_observed_fault(observed) if isinstance(observed, dict) else "it is no object"
     if fault:
-        return f"the context does not say what a context says: {fault}"
+        return f"the context cannot be read: {fault}"
     if ACTION_SCOPES[observed["action"]] != item.scope:
         return "the context names another action than the request"
     try:

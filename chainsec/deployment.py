@@ -1,6 +1,6 @@
 """Deploys the contracts, gives each role its functions, and hands out the services on top.
 
-Layer: below ``sandbox``, above ``services``. Not here: who holds which key (``sandbox``).
+Layer: below ``sandbox``, above ``services``. Not here: who holds which key (``sandbox``); what a function does.
 """
 
 from __future__ import annotations
@@ -70,6 +70,13 @@ _GUARDIAN_FUNCTIONS = ("approve", "cancel", "release", "suspendAgent")
 
 def deploy(client: Client, keys: Keys, limits: Limits) -> Deployment:
     """Deploy every contract and wire the roles, from ``keys.admin``.
+
+    Each contract stands in a block of its own, the wiring in one more.
+
+    Args:
+        client: sends; nothing else of it is waiting.
+        keys: who gets which role. The agent's account must hold no other.
+        limits: what the Sentinel lets the agent do.
 
     Raises:
         ContractReverted: the chain refused a step.

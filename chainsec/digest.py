@@ -6,6 +6,7 @@ Layer: bottom, below ``primitives``. Not here: signatures, ABI encoding.
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 from eth_hash.auto import keccak
@@ -13,9 +14,22 @@ from eth_hash.auto import keccak
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["canonical_json", "digest_json", "keccak", "merkle_proof", "merkle_root", "verify_merkle_proof"]
+__all__ = [
+    "canonical_json",
+    "digest_json",
+    "keccak",
+    "merkle_proof",
+    "merkle_root",
+    "parse_canonical",
+    "verify_merkle_proof",
+]
+
+MAX_DEPTH = 64
+"""Arrays and objects in each other. py-evm lifts Python's recursion limit so far that a deeper text, which a stranger
+may have written, would overflow the stack and kill the process."""
 
 _LEAF_BYTES = 32
+_STRING = re.compile(rb'"(?:[^"\\]|\\.?)*+(?:"|\Z)', re.DOTALL)
 
 
 def canonical_json(value: Any) -> bytes:
@@ -25,7 +39,8 @@ def canonical_json(value: Any) -> bytes:
     ``1`` and ``1.0`` are different texts.
 
     Raises:
-        ValueError: NaN, an infinity, a lone surrogate, a name that is no text, or a type that JSON does not have.
+        ValueError: NaN, an infinity, a lone surrogate, a name that is no text, a type that JSON does not have, or a
+            depth over ``MAX_DEPTH``.
 
     >>> canonical_json({"b": 0.1, "a": ["é", None]})
     b'{"a":["\xc3\xa9",null],"b":0.1}'
@@ -33,25 +48,49 @@ def canonical_json(value: Any) -> bytes:
     Source: RFC 8785, save for the notation of numbers and the order of names beyond the Basic Multilingual Plane.
     """
     try:
+        _check_structure(value, MAX_DEPTH)
         text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-        _refuse_strange_names(value)
-    except (TypeError, RecursionError) as error:
+    except TypeError as error:
         raise ValueError(f"not JSON: {error}") from error
     return text.encode()
 
 
-def _refuse_strange_names(value: Any) -> None:
-    """Refuse names that ``json`` would turn into text: 1 and "1" would become the same name twice."""
+def parse_canonical(text: bytes) -> Any:
+    """Return the value whose canonical JSON is ``text``, whoever wrote it.
+
+    Raises:
+        ValueError: it is not canonical JSON.
+
+    >>> parse_canonical(b'{"a":[1,2]}')
+    {'a': [1, 2]}
+    """
+    depth = 0
+    for token in _STRING.sub(b"", text):
+        depth += (token in b"[{") - (token in b"]}")
+        if depth > MAX_DEPTH:
+            raise ValueError(f"deeper than {MAX_DEPTH}")
+    value = json.loads(text)
+    if canonical_json(value) != text:
+        raise ValueError("not in canonical form")
+    return value
+
+
+def _check_structure(value: Any, depth: int) -> None:
+    """Refuse what is too deep, and names that ``json`` would turn into text: 1 and "1" would become the same name."""
     if isinstance(value, dict):
-        for name, inner in value.items():
+        for name in value:
             if not isinstance(name, str):
                 raise TypeError(f"the name {name!r} is no text")
-            if isinstance(inner, (dict, list, tuple)):
-                _refuse_strange_names(inner)
+        inside: Any = value.values()
     elif isinstance(value, (list, tuple)):
-        for inner in value:
-            if isinstance(inner, (dict, list, tuple)):
-                _refuse_strange_names(inner)
+        inside = value
+    else:
+        return
+    if not depth:
+        raise ValueError(f"not JSON: deeper than {MAX_DEPTH}")
+    for inner in inside:
+        if isinstance(inner, (dict, list, tuple)):
+            _check_structure(inner, depth - 1)
 
 
 def digest_json(value: Any) -> bytes:

@@ -39,7 +39,7 @@ class BadInput(ChainSecError):  # noqa: N818 - names the failure; so do those be
     """A file a user gave cannot be read as what it should be: names file, line and field."""
 
 
-class BadAddress(BadInput, ValueError):
+class BadAddress(BadInput, ValueError):  # noqa: N818 - as above
     """What should be an account's address is none: wrong length, no hexadecimal, or a wrong EIP-55 checksum."""
 
 

@@ -5,29 +5,33 @@ Frozen values without behaviour beyond their own encoding. Layer: bottom, above 
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import IntEnum, IntFlag
 from functools import cached_property
 from typing import Self
 
 from eth_abi.abi import encode as abi_encode
-from eth_utils.address import is_address, to_canonical_address, to_checksum_address
+from eth_utils.address import to_checksum_address
 
 from chainsec.digest import keccak
 from chainsec.errors import BadAddress
 
 
+_ADDRESS = re.compile("(0x)?[0-9a-fA-F]{40}")
+
+
 class Address(bytes):
     """A 20-byte account address; prints with its EIP-55 checksum.
-
-    >>> str(Address("0x00000000000000000000000000000000000000ff"))
-    '0x00000000000000000000000000000000000000fF'
 
     Args:
         value: 20 bytes, or 40 hexadecimal digits; of one case, or in the mixed case of EIP-55.
 
     Raises:
         BadAddress: not 20 bytes, not hexadecimal, or a wrong EIP-55 checksum. It is a ``ValueError`` too.
+
+    >>> str(Address("0xfb6916095ca1df60bb79ce92ce3ea74c37c5d359"))
+    '0xfB6916095ca1df60bB79Ce92cE3Ea74c37c5d359'
     """
 
     def __new__(cls, value: str | bytes) -> Self:
@@ -36,9 +40,12 @@ class Address(bytes):
             if len(value) != 20:  # noqa: PLR2004 - the width of an address
                 raise BadAddress(f"an address has 20 bytes, not {len(value)}", value=value)
             return super().__new__(cls, value)
-        if not is_address(value):
+        if not (isinstance(value, str) and _ADDRESS.fullmatch(value)):
             raise BadAddress(f"not an address: {value!r}", value=value)
-        return super().__new__(cls, to_canonical_address(value))
+        digits = value[-40:]
+        if digits not in {digits.lower(), digits.upper(), to_checksum_address(value.lower())[2:]}:
+            raise BadAddress(f"not an address, its checksum is wrong: {value}", value=value)
+        return super().__new__(cls, bytes.fromhex(digits))
 
     def __str__(self) -> str:
         return to_checksum_address(bytes(self))
@@ -107,7 +114,7 @@ class Purpose:
     """Why data is asked for: a term of the W3C Data Privacy Vocabulary, on chain as the hash of its IRI.
 
     >>> Purpose("research", "https://w3id.org/dpv#ScientificResearch").hash.hex()[:8]
-    '5b5ef3f4'
+    'd716e58f'
     """
 
     name: str
@@ -145,10 +152,14 @@ class AccessRequest:
     context: Hash32
 
     def as_tuple(self) -> tuple[bytes, bytes, bytes, bytes, int, int, bytes]:
-        """Return the fields in the order of the Solidity struct."""
+        """Return the fields in the order of the Solidity struct.
+
+        Raises:
+            BadAddress: requester or organisation is none.
+        """
         return (
-            self.requester,
-            self.organisation,
+            Address(self.requester),
+            Address(self.organisation),
             self.asset,
             self.purpose,
             int(self.scope),

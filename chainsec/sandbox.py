@@ -7,48 +7,56 @@ work on it. Layer: above services and defence, below scenarios. Not here: any ru
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
 from chainsec.chain_agent import ChainActions, ChainRequests
 from chainsec.config import Config
-from chainsec.contexts import Contexts, make_context, request_fields
-from chainsec.defence.agent import Agent, ReceiptLog
-from chainsec.defence.policy import Thresholds, thresholds_by_sensitivity
+from chainsec.contexts import Contexts, find_observed_fault, make_context, request_fields
+from chainsec.defence.agent import Agent
+from chainsec.defence.policy import thresholds_by_sensitivity
 from chainsec.deployment import Keys, deploy
 from chainsec.digest import canonical_json, digest_json, keccak
-from chainsec.errors import UnknownParty
 from chainsec.journal import Journal
-from chainsec.ledger.account import Account
 from chainsec.ledger.client import Client
 from chainsec.ledger.engine import open_engine
+from chainsec.parties import Parties
 from chainsec.primitives import ACTION_SCOPES, ZERO_HASH, AccessRequest, Hash32, Scope
 from chainsec.purposes import find_purpose
 from chainsec.services.assets import Registration
 from chainsec.services.consent import Terms
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from chainsec.defence.agent import ReceiptLog
     from chainsec.defence.observation import UseWatcher
+    from chainsec.defence.policy import Thresholds
     from chainsec.defence.receipts import DigestedModel
+    from chainsec.ledger.account import Account
     from chainsec.ledger.engine import Engine
     from chainsec.primitives import Address
 
 MEMBERSHIP_S = 10 * 365 * 86_400
+_LATEST_S = 2**40 - 1
 
 
 class Sandbox:
     """A whole ChainSec system on one engine.
 
-    Every method that changes something makes a block and returns once it stands. For many changes in one block use
-    ``deployment`` and ``client`` directly.
+    Every method that changes something makes a block and returns once it stands; names that nobody introduced, assets
+    and purposes that nobody knows are refused before anything is sent. For many changes in one block use ``deployment``
+    and ``client`` directly.
 
     Args:
         config: settings; defaults where omitted.
-        engine: a chain to deploy on; a fresh one in memory where omitted.
+        engine: a chain to deploy on, which the sandbox closes with itself; a fresh one in memory where omitted.
         key_seed: all keys follow from it. Omitted: from the operating system's randomness.
         is_replay: go over what stands on the engine's chain instead of adding to it; see ``Client``.
         contexts: where contexts are kept; in memory where omitted.
+
+    Raises:
+        RunMismatch: in a replay, the engine's chain does not begin with this deployment.
 
     >>> box = Sandbox()
     >>> clinic = box.add_organisation("clinic")
@@ -72,18 +80,20 @@ class Sandbox:
     ) -> None:
         self.config = config or Config()
         chain = self.config.chain
-        self.engine = engine or open_engine(
-            "eth-tester", chain_id=chain.chain_id, genesis_time=chain.genesis_time_s
-        )
         self._key_seed = key_seed if key_seed is not None else os.urandom(32)
-        self._accounts: dict[str, Account] = {}
-        self.client = Client(self.engine, transaction_gas=chain.transaction_gas, is_replay=is_replay)
-        self.keys = Keys(*(self.account(f"role:{role}") for role in Keys.__dataclass_fields__))
-        self.deployment = deploy(self.client, self.keys, self.config.limits)
+        self.parties = Parties(self._key_seed)
+        self.keys = Keys(*(self.parties.role(role) for role in Keys.__dataclass_fields__))
         self.contexts = Contexts()
         self._context_log = Journal(None) if contexts is None else contexts
-        self._members: dict[str, str] = {}
         self._salts = 0
+        self.engine = engine or open_engine("eth-tester", chain_id=chain.chain_id, genesis_time=chain.genesis_time_s)
+        self.client = Client(
+            self.engine,
+            transaction_gas=chain.transaction_gas,
+            is_replay=is_replay,
+            block_interval_s=chain.block_interval_s,
+        )
+        self.deployment = deploy(self.client, self.keys, self.config.limits)
 
     def __enter__(self) -> Self:
         return self
@@ -101,67 +111,94 @@ class Sandbox:
         return self.client.now_s
 
     def account(self, name: str) -> Account:
-        """Return the key that belongs to ``name``; the same name, the same key."""
-        if name not in self._accounts:
-            self._accounts[name] = Account.derive(self._key_seed, name)
-        return self._accounts[name]
+        """Return the key that belongs to ``name``, introduced or not; the same name, the same key.
+
+        No name gives the key of a role or a gateway.
+        """
+        return self.parties.account(name)
 
     def gateway(self, organisation: str) -> Account:
         """Return the key of an organisation's gateway."""
-        return self.account(f"gateway:{organisation}")
+        return self.parties.gateway(organisation)
 
     def add_organisation(self, name: str) -> Account:
-        """Introduce an organisation and its gateway."""
-        organisation = self.account(name)
+        """Introduce an organisation and its gateway; return the organisation's key."""
         self.introduce_organisation(name)
         self.client.settle()
-        return organisation
+        return self.account(name)
 
     def introduce_organisation(self, name: str) -> None:
         """Send what ``add_organisation`` sends, without making a block."""
         gateway = self.gateway(name).address
         self.deployment.identity.add_gateway(self.account(name), gateway, valid_s=MEMBERSHIP_S)
+        self.parties.enter_organisation(name)
 
     def add_member(self, organisation: str, name: str) -> Account:
-        """Let ``name`` act for ``organisation``."""
+        """Let ``name`` act for ``organisation``; return the member's key. Somebody may act for several.
+
+        Raises:
+            UnknownParty: the organisation was not introduced.
+        """
         self.introduce_member(organisation, name)
         self.client.settle()
         return self.account(name)
 
     def introduce_member(self, organisation: str, name: str) -> None:
-        """Send what ``add_member`` sends, without making a block."""
+        """Send what ``add_member`` sends, without making a block.
+
+        Raises:
+            UnknownParty: the organisation was not introduced.
+        """
+        self.parties.enter_member(organisation, name)
         member = self.account(name).address
         self.deployment.identity.add_member(self.account(organisation), member, valid_s=MEMBERSHIP_S)
-        self._members[name] = organisation
 
     def add_asset(self, owner: str, content: bytes, *, sensitivity: int) -> Hash32:
-        """Register ``content`` (only its hash goes on chain) and return the asset's identifier."""
+        """Register ``content`` (only its hash goes on chain) and return the asset's identifier.
+
+        Raises:
+            ValueError: the sensitivity is not from 0 to 3.
+            ContractReverted: ``owner`` has registered this content before.
+        """
         registration = Registration(self.account(owner).address, Hash32(keccak(content)), sensitivity)
         [asset] = self.deployment.assets.register(self.keys.steward, [registration])
         self.client.settle()
+        self.parties.enter(owner)
         return asset
 
     def give_consent(
         self, owner: str, asset: Hash32, grantee: str, purpose: str, *, scope: Scope = Scope.READ, days: int = 365
     ) -> None:
-        """Let ``owner`` allow ``grantee`` to use ``asset`` for ``purpose``.
+        """Let ``owner`` allow ``grantee``, an organisation or a person, to use ``asset`` for ``purpose``.
 
         Raises:
             UnknownPurpose: nobody knows that purpose.
             UnknownAsset: the asset is not registered.
+            UnknownParty: owner or grantee was not introduced.
+            ValueError: an empty scope, or no days, or more than the chain can count.
             ContractReverted: ``owner`` does not control the asset.
         """
         found = find_purpose(purpose)
+        until = self._end_after(days * 86_400)
+        if not scope:
+            raise ValueError("a consent allows something")
+        self.parties.require([owner, grantee])
         self.deployment.assets.require_registered(asset)
-        terms = Terms(asset, self.account(grantee).address, found.hash, scope, self.now_s + days * 86_400)
+        terms = Terms(asset, self.account(grantee).address, found.hash, scope, until)
         self.deployment.consent.give(self.account(owner), [terms])
         self.client.settle()
 
     def withdraw_consent(self, owner: str, asset: Hash32, grantee: str, purpose: str) -> None:
-        """Let ``owner`` take a consent back; what rests on it ends in the same block."""
-        self.deployment.consent.withdraw(
-            self.account(owner), asset, self.account(grantee).address, find_purpose(purpose).hash
-        )
+        """Let ``owner`` take a consent back; what rests on it ends in the same block.
+
+        Raises:
+            UnknownPurpose, UnknownAsset, UnknownParty: as ``give_consent``.
+            ContractReverted: ``owner`` does not control the asset, or there is no such consent in force.
+        """
+        found = find_purpose(purpose)
+        self.parties.require([owner, grantee])
+        self.deployment.assets.require_registered(asset)
+        self.deployment.consent.withdraw(self.account(owner), asset, self.account(grantee).address, found.hash)
         self.client.settle()
 
     def request(
@@ -182,31 +219,31 @@ class Sandbox:
             requester: a member's name.
             asset: a registered asset.
             purpose: short name or IRI of a purpose.
-            organisation: on whose behalf; the member's own where omitted.
+            organisation: on whose behalf; the member's latest where omitted.
             action: ``read``, ``write`` or ``export``.
-            hours: how long access is asked for.
-            attributes: categorical context for the agent.
+            hours: how long access is asked for, at least 1.
+            attributes: categorical context for the agent, name to text.
             text: why, in words.
 
         Raises:
-            UnknownParty: the requester was not introduced.
+            UnknownParty: the organisation was not introduced, or the requester is no member of it.
             UnknownAsset: the asset is not registered.
             UnknownPurpose: nobody knows that purpose.
+            ValueError: an unknown action, an attribute that is no text, or no hours.
         """
         found = find_purpose(purpose)
-        if requester not in self._members:
-            raise UnknownParty(f"no member {requester!r} was introduced", requester=requester)
+        house = self.parties.house_of(requester, organisation)
         if action not in ACTION_SCOPES:
             raise ValueError(f"no action {action!r}; known: {', '.join(ACTION_SCOPES)}")
+        until = self._end_after(hours * 3_600)
         self.deployment.assets.require_registered(asset)
-        house = organisation or self._members[requester]
         item, context = self.draft_request(
             self.account(requester).address,
             self.account(house).address,
             asset,
             found.hash,
             ACTION_SCOPES[action],
-            until=self.now_s + hours * 3_600,
+            until=until,
             observed={
                 "time_s": self.now_s,
                 "requester": requester,
@@ -234,14 +271,30 @@ class Sandbox:
         until: int,
         observed: Mapping[str, Any],
     ) -> tuple[AccessRequest, dict[str, Any]]:
-        """Return a request and the context that it commits to. Nothing is sent."""
+        """Return a request and the context that it commits to. Nothing is sent.
+
+        Args:
+            requester: who asks.
+            organisation: on whose behalf.
+            asset: what is asked for.
+            purpose: hash of the purpose's IRI.
+            scope: what is to be done.
+            until: last second of the grant asked for, Unix time.
+            observed: what the agent is told; see ``chainsec.contexts.find_observed_fault``.
+
+        Raises:
+            ValueError: the agent would refuse to read ``observed``.
+        """
+        fault = find_observed_fault(observed)
+        if fault:
+            raise ValueError(f"the agent could not read this context: {fault}")
         self._salts += 1
         salt = keccak(self._key_seed + b"salt" + self._salts.to_bytes(8, "big"))[:16].hex()
         bare = AccessRequest(requester, organisation, asset, purpose, scope, until, ZERO_HASH)
         context = make_context(request_fields(bare), observed=observed, salt=salt)
         return replace(bare, context=Hash32(digest_json(context))), context
 
-    def hand_in(self, contexts: list[dict[str, Any]]) -> None:
+    def hand_in(self, contexts: Sequence[Mapping[str, Any]]) -> None:
         """Keep contexts durably, for the agent and the auditor, before their requests go on chain."""
         for context, digest in zip(contexts, self._context_log.append(contexts), strict=True):
             self.contexts.put(digest, canonical_json(context))
@@ -269,8 +322,8 @@ class Sandbox:
         """
         settings = self.config
         return Agent(
-            ChainRequests(self.client, self.deployment, self.contexts, settings.run.finality_depth),
-            ChainActions(
+            source=ChainRequests(self.client, self.deployment, self.contexts, settings.run.finality_depth),
+            actions=ChainActions(
                 self.client,
                 self.deployment,
                 self.keys.agent,
@@ -278,9 +331,15 @@ class Sandbox:
                 quarantine_s=settings.agent.quarantine_s,
                 clock=clock or (lambda: None),
             ),
-            Journal(None) if receipts is None else receipts,
-            model,
-            watcher,
-            self.thresholds(),
-            settings.agent.reasons,
+            receipts=Journal(None) if receipts is None else receipts,
+            model=model,
+            watcher=watcher,
+            thresholds=self.thresholds(),
+            reasons=settings.agent.reasons,
         )
+
+    def _end_after(self, duration_s: int) -> int:
+        until = self.now_s + duration_s
+        if not self.now_s < until <= _LATEST_S:
+            raise ValueError(f"a right lasts from 1 second to the end of the chain's time, not {duration_s} s")
+        return until

@@ -20,9 +20,8 @@ WIDTH = 460
 HEIGHT = 270
 _LEFT, _RIGHT, _TOP, _BOTTOM = 52, 14, 30, 42
 _CHAR_WIDTH = 6.6
-_ROW_HEIGHT, _LABEL_WIDTH, _VALUE_WIDTH = 30, 136, 62
-_LABEL_CHARS = 20
-_TIGHT_COLUMNS = 12
+_ROW_HEIGHT, _LABEL_WIDTH, _VALUE_WIDTH = 30, 164, 62
+_LABEL_CHARS = 24
 
 
 @dataclass(frozen=True)
@@ -55,17 +54,20 @@ class Chart:
     y_name: str = ""
 
 
-def nice_ticks(high: float, limit: int = 5) -> list[float]:
-    """Return at most ``limit + 1`` round values from 0 that cover ``high``.
+def nice_ticks(high: float, limit: int = 5, *, is_count: bool = False) -> list[float]:
+    """Return at most ``limit + 1`` round values from 0 that cover ``high``, whole ones where things are counted.
 
     >>> nice_ticks(7.3), nice_ticks(0)
     ([0.0, 2.0, 4.0, 6.0, 8.0], [0.0, 1.0])
+    >>> nice_ticks(2), nice_ticks(2, is_count=True)
+    ([0.0, 0.5, 1.0, 1.5, 2.0], [0.0, 1.0, 2.0])
     """
     if high <= 0 or not isfinite(high):
         return [0.0, 1.0]
-    raw = high / limit
+    raw = max(1.0, high / limit) if is_count else high / limit
     power = 10.0 ** floor(log10(raw))
-    step = next(factor * power for factor in (1, 2, 2.5, 5, 10) if factor * power >= raw * (1 - 1e-9))
+    factors = (1, 2, 5, 10) if is_count else (1, 2, 2.5, 5, 10)
+    step = next(factor * power for factor in factors if factor * power >= raw * (1 - 1e-9))
     return [float(f"{step * i:.12g}") for i in range(ceil(high / step - 1e-9) + 1)]
 
 
@@ -108,7 +110,7 @@ def stacked_columns(
     """
     totals = [sum(group.values[i] or 0 for group in groups) for i in range(len(labels))]
     tops = totals + [value or 0 for value in (overlay.values if overlay else ())]
-    ticks = nice_ticks(max(tops, default=0))
+    ticks = nice_ticks(max(tops, default=0), is_count=True)
     y_of = _scale(0, ticks[-1], HEIGHT - _BOTTOM, _TOP)
     step = (WIDTH - _LEFT - _RIGHT) / max(1, len(labels))
     gap = min(4.0, 0.2 * step)
@@ -118,7 +120,7 @@ def stacked_columns(
         for group in groups:
             value = group.values[i] or 0
             if value:
-                tip = f"{label}: {value:,.4g} {group.name}" if value < 1 else f"{label}: {value:,.0f} {group.name}"
+                tip = f"{label}: {value:,.0f} {group.name}"
                 parts.append(
                     _rect(
                         x, y_of(base + value), step - gap, y_of(base) - y_of(base + value), colour=group.colour, tip=tip

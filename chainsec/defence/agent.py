@@ -1,19 +1,26 @@
 """The agent: takes requests from a source, scores before it learns, decides, watches uses, responds.
 
 It knows no chain. It is handed a source of requests, a log for receipts and the acts it may take, and it keeps no
-state that the same inputs in the same order would not rebuild. Layer: defence.
+state that the same inputs in the same order would not rebuild. Layer: defence. Not here: how a score comes about
+(``risk``), which verdict it leads to (``policy``), what a threat is (``detectors``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from chainsec.defence.observation import Observation, Threat, Use, UseWatcher
-from chainsec.defence.policy import Thresholds
-from chainsec.defence.receipts import DigestedModel, decision_receipt, refusal_receipt, threat_receipt, verdict_of
-from chainsec.primitives import AccessRequest, Decision, Hash32
+from chainsec.defence.receipts import decision_receipt, refusal_receipt, threat_receipt, verdict_of
+from chainsec.errors import UnknownRequest
+from chainsec.primitives import Decision
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from chainsec.defence.observation import Observation, Threat, Use, UseWatcher
+    from chainsec.defence.policy import Thresholds
+    from chainsec.defence.receipts import DigestedModel
+    from chainsec.primitives import AccessRequest, Hash32
 
 
 @dataclass(frozen=True)
@@ -37,9 +44,15 @@ class RequestSource(Protocol):
     def poll(self) -> Sequence[PendingRequest]:
         """Return the undecided requests of final blocks that were not returned before, in chain order."""
 
+    def find(self, request_id: str) -> AccessRequest | None:
+        """Return a request made at any time, by its identifier in 0x-hexadecimal; None where nobody made it."""
+
 
 class ResponseActions(Protocol):
-    """What the agent may do; every act carries the hash of its receipt."""
+    """What the agent may do; every act carries the hash of its receipt.
+
+    What is sent may be refused, by an error out of the act itself or out of ``settle``.
+    """
 
     def decide(self, decisions: Sequence[Decision]) -> None:
         """Send the verdicts, many to a transaction."""
@@ -94,11 +107,12 @@ class Agent:
         model: scores requests.
         watcher: watches uses.
         thresholds: where verdicts change, by sensitivity 0 to 3.
-        reasons: how many reasons a receipt names.
+        reasons: how many reasons a receipt names, at least 1.
     """
 
-    def __init__(  # noqa: D417 - described by the class
+    def __init__(
         self,
+        *,
         source: RequestSource,
         actions: ResponseActions,
         receipts: ReceiptLog,
@@ -116,26 +130,40 @@ class Agent:
         self._reasons = reasons
         self._observed: dict[str, Observation] = {}
         self._requests: dict[str, AccessRequest] = {}
+        self._unsent: list[tuple[Decision, dict[str, Any]]] = []
 
     def step(self) -> list[dict[str, Any]]:
-        """Decide what is pending and return the receipts, in order; an empty list where nothing is."""
+        """Decide what is pending and return the receipts, in order; an empty list where nothing is.
+
+        Where the decisions cannot be sent, as while guardians have the agent suspended, the error comes through and
+        the next step sends the same decisions again: nothing is scored twice.
+        """
         pending = self._source.poll()
-        if not pending:
-            return []
         receipts = [self._judge(item) for item in pending]
-        hashes = self._receipts.append(receipts)
-        self._actions.decide(
-            [
-                Decision(item.request, verdict_of(receipt), digest)
-                for item, receipt, digest in zip(pending, receipts, hashes, strict=True)
-            ]
-        )
+        hashes = self._receipts.append(receipts) if receipts else []
+        for item, receipt, digest in zip(pending, receipts, hashes, strict=True):
+            self._unsent.append((Decision(item.request, verdict_of(receipt), digest), receipt))
+        if not self._unsent:
+            return []
+        self._actions.decide([decision for decision, _ in self._unsent])
         self._actions.settle()
-        return receipts
+        sent, self._unsent = self._unsent, []
+        return [receipt for _, receipt in sent]
 
     def watch(self, uses: Sequence[Use]) -> list[Response]:
-        """Take uses in time order and respond to what they reveal."""
-        return [self._respond(threat, use) for use in uses for threat in self._watcher.observe(use)]
+        """Take uses in time order and respond to what they reveal, each before the next is looked at.
+
+        Raises:
+            UnknownRequest: a use names a request that nobody made; neither it nor any later use was looked at.
+            Exception: what the acts raise, as while guardians have the agent suspended.
+        """
+        responses = []
+        for use in uses:
+            subject = self._find(use.request_id)
+            if subject is None:
+                raise UnknownRequest(f"nobody made the request {use.request_id}", request=use.request_id)
+            responses += [self._respond(threat, subject) for threat in self._watcher.observe(use)]
+        return responses
 
     def learn(self, request_id: str, denied: bool) -> None:  # noqa: FBT001 - the label itself
         """Let the truth about a request, come to light later, into the model.
@@ -151,6 +179,7 @@ class Agent:
 
     def _judge(self, item: PendingRequest) -> dict[str, Any]:
         observation = item.observation
+        self._requests[str(item.request.id)] = item.request
         if observation is None:
             return refusal_receipt(str(item.request.id), item.refusal)
         features = self.model.features(observation)
@@ -159,13 +188,18 @@ class Agent:
         )
         self.model.observe(observation)
         self._observed[observation.id] = observation
-        self._requests[observation.id] = item.request
         self._watcher.expect(observation.id, observation.action)
         return receipt
 
-    def _respond(self, threat: Threat, use: Use) -> Response:
+    def _find(self, request_id: str) -> AccessRequest | None:
+        """Return a request that was judged, or that was decided before this agent began; None for any other."""
+        request = self._requests.get(request_id) or self._source.find(request_id)
+        if request is not None:
+            self._requests[request_id] = request
+        return request
+
+    def _respond(self, threat: Threat, subject: AccessRequest) -> Response:
         """Do what the threat calls for, or the next milder thing that the contract lets through now."""
-        subject = self._requests[use.request_id]
         action = threat.response
         if action == "quarantine" and not self._actions.can_quarantine(subject):
             action = "revoke"
@@ -183,7 +217,8 @@ class Agent:
 
     def _revocable(self, threat: Threat) -> list[AccessRequest]:
         """Return the requests concerned whose grants stand, one for each grant."""
-        concerned = [self._requests[known] for known in threat.request_ids if known in self._requests]
+        # uses that the watcher was warmed up with rest on no request of this chain
+        concerned = [request for request in map(self._find, threat.request_ids) if request is not None]
         grants = {(request.requester, request.asset, request.purpose): request for request in concerned}
         standing = [request for request in grants.values() if self._actions.can_revoke(request)]
         return standing[: self._actions.restrictions_left()]

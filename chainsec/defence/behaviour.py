@@ -70,11 +70,13 @@ class Habits:
     Args:
         facets: the facets' names, ``requester`` and ``asset`` first.
         has_clock: whether times are times of day.
+        reaches: whether each facet is also held against the habits of the asset; otherwise only the requester is.
     """
 
-    def __init__(self, facets: Sequence[str], *, has_clock: bool) -> None:
+    def __init__(self, facets: Sequence[str], *, has_clock: bool, reaches: bool = True) -> None:
         self._facets = tuple(facets)
         self.has_clock = has_clock
+        self._reached = [(i, name) for i, name in enumerate(self._facets) if i != 1 and (reaches or i == 0)]
         self._peer_at = self._facets.index(_PEER_FACET) if _PEER_FACET in self._facets else None
         self._circles: dict[str, _Circle] = {}
         self._tracks: dict[str, _Track] = {}
@@ -83,7 +85,7 @@ class Habits:
     def signal_names(self) -> tuple[str, ...]:
         """The names of all measurements, in the order of ``measure``."""
         habit = [f"habit:{name}" for i, name in enumerate(self._facets) if i]
-        reach = [f"reach:{name}" for i, name in enumerate(self._facets) if i != 1]
+        reach = [f"reach:{name}" for _, name in self._reached]
         pace = [f"{what}:{window}" for what in ("rate", "fresh") for window in WINDOWS_S]
         return (*habit, *reach, *(["hour", *pace, "silence"] if self.has_clock else []))
 
@@ -97,9 +99,7 @@ class Habits:
         circles = [self._circles.get(name) for name in self._lineage(values)]
         found = {f"habit:{name}": self._surprise(circles, i, values[i]) for i, name in enumerate(self._facets) if i}
         of_asset = [self._circles.get(_EVERYBODY), self._circles.get(f"#{values[1]}")]
-        found.update(
-            (f"reach:{name}", self._surprise(of_asset, i, values[i])) for i, name in enumerate(self._facets) if i != 1
-        )
+        found.update((f"reach:{name}", self._surprise(of_asset, i, values[i])) for i, name in self._reached)
         if self.has_clock:
             found["hour"] = self._hour_surprise(circles, hour_of_day(observation.time_s))
             found.update(self._pace(observation.time_s, values[0]))
@@ -124,9 +124,15 @@ class Habits:
             found[name] = min(max((value - mean) / math.sqrt(variance + 0.1), low), high)
         return found
 
-    def observe(self, observation: Observation, values: Sequence[str]) -> None:
-        """Let one request into the habits of its requester, of the peers, of the asset and of everybody."""
-        measured = self.measure(observation, values)
+    def observe(
+        self, observation: Observation, values: Sequence[str], measured: Mapping[str, float] | None = None
+    ) -> None:
+        """Let one request into the habits of its requester, of the peers, of the asset and of everybody.
+
+        ``measured`` saves measuring again what has been measured since the last change.
+        """
+        if measured is None:
+            measured = self.measure(observation, values)
         for name in self._lineage(values):
             circle = self._circles.setdefault(name, _Circle(len(self._facets)))
             self._count(circle, observation, values, 1)
@@ -213,9 +219,11 @@ class Habits:
         }
 
     @classmethod
-    def from_json(cls, value: Mapping[str, Any], facets: Sequence[str], *, has_clock: bool) -> Habits:
+    def from_json(
+        cls, value: Mapping[str, Any], facets: Sequence[str], *, has_clock: bool, reaches: bool = True
+    ) -> Habits:
         """Return the habits that ``to_json`` wrote; later changes do not reach ``value``."""
-        habits = cls(facets, has_clock=has_clock)
+        habits = cls(facets, has_clock=has_clock, reaches=reaches)
         for name, state in value["circles"].items():
             circle = habits._circles[name] = _Circle(0)
             circle.facets = [dict(counts) for counts in state["facets"]]

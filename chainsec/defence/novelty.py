@@ -27,14 +27,20 @@ _BITS_BEYOND = 6.0  # how far past the rarest of n usual requests the tail may b
 _ORDINARY_BITS = 3.0  # what 1 request in 8 reaches is no news, and must not blur the ranking that labels give
 
 
-def family_of(signal: str) -> str:
-    """Return the family of a signal: ``habit``, ``reach``, or ``time`` for hours, rates and gaps.
+_FAMILIES = {
+    **{head: head for head in ("habit", "reach", "tie", "fit", "silence")},
+    **dict.fromkeys(("breadth", "new", "stranger", "unusual"), "appetite"),
+    **dict.fromkeys(("own", "shared", "switch"), "place"),
+}
 
-    >>> family_of("habit:@role"), family_of("rate:day")
-    ('habit', 'time')
+
+def family_of(signal: str) -> str:
+    """Return the family of a signal; ``time`` for hours and rates.
+
+    >>> family_of("habit:@role"), family_of("rate:day"), family_of("new:week")
+    ('habit', 'time', 'appetite')
     """
-    head = signal.partition(":")[0]
-    return head if head in {"habit", "reach"} else "time"
+    return _FAMILIES.get(signal.partition(":")[0], "time")
 
 
 @dataclass(frozen=True)

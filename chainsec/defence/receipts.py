@@ -1,21 +1,28 @@
 """Receipts: what a stranger needs to recompute a verdict.
 
 A receipt is a JSON object; its canonical bytes are hashed and the hash goes on chain with the act it explains.
-Layer: defence. Not here: where receipts are kept.
+Whoever checks one reads a stranger's JSON: a fault is returned, whatever its shape. Layer: defence. Not here: where
+receipts are kept, whether the chain names them.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from chainsec.defence.observation import Observation, RiskModel, Threat
-from chainsec.defence.policy import Thresholds, choose_verdict
+from chainsec.defence.observation import RiskModel
+from chainsec.defence.policy import choose_verdict
 from chainsec.defence.surprise import RULES
 from chainsec.primitives import Verdict
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from chainsec.defence.observation import Observation, Threat
+    from chainsec.defence.policy import Thresholds
+
 FORMAT = 1
+_MALFORMED = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError)
 RESPONSES = ("alert", "revoke", "quarantine")
 """Responses to a threat, from mild to hard."""
 
@@ -90,24 +97,39 @@ def find_fault(receipt: Mapping[str, Any], model: DigestedModel, thresholds: Thr
 
     Args:
         receipt: a receipt of kind ``decision``.
-        model: the model with the digest that the receipt names.
+        model: the model whose digest the receipt should name.
         thresholds: the thresholds that the run's settings give for the receipt's sensitivity.
     """
+    try:
+        return _find_decision_fault(receipt, model, thresholds)
+    except _MALFORMED as error:
+        return f"it is no receipt of a decision: {error!r}"
+
+
+def _find_decision_fault(receipt: Mapping[str, Any], model: DigestedModel, thresholds: Thresholds) -> str | None:
+    if receipt["model"] != model.digest:
+        return f"model is {receipt['model']!r}, not {model.digest!r}"
+    return _find_score_fault(receipt, model) or _find_verdict_fault(receipt, thresholds)
+
+
+def _find_score_fault(receipt: Mapping[str, Any], model: DigestedModel) -> str | None:
     features = receipt["features"]
     if not all(isinstance(value, int | float) and math.isfinite(value) for value in features.values()):
         return "a feature is not a finite number"
     score = model.score(features)
     if score != receipt["score"]:
         return f"score is {receipt['score']!r}, the model gives {score!r}"
+    reasons = [[name, contribution] for name, contribution in model.reasons(features, len(receipt["reasons"]))]
+    return None if reasons == receipt["reasons"] else "reasons are not those of the model"
+
+
+def _find_verdict_fault(receipt: Mapping[str, Any], thresholds: Thresholds) -> str | None:
     stated = receipt["thresholds"]
     if (stated["grant_below"], stated["deny_from"]) != (thresholds.grant_below, thresholds.deny_from):
         return "thresholds are not those of the run's settings"
-    verdict = choose_verdict(score, thresholds).name.lower()
+    verdict = choose_verdict(receipt["score"], thresholds).name.lower()
     if verdict != receipt["verdict"]:
         return f"verdict is {receipt['verdict']!r}, the thresholds give {verdict!r}"
-    reasons = [[name, contribution] for name, contribution in model.reasons(features, len(receipt["reasons"]))]
-    if reasons != receipt["reasons"]:
-        return "reasons are not those of the model"
     return None
 
 
@@ -116,6 +138,13 @@ def find_threat_fault(receipt: Mapping[str, Any]) -> str | None:
 
     The statistic has to follow from the evidence, and the response may be milder than its levels call for, not harder.
     """
+    try:
+        return _find_response_fault(receipt)
+    except _MALFORMED as error:
+        return f"it is no receipt of a response: {error!r}"
+
+
+def _find_response_fault(receipt: Mapping[str, Any]) -> str | None:
     evidence = receipt["evidence"]
     levels = evidence["thresholds"]
     statistic = RULES[receipt["threat"]](**evidence["inputs"])
@@ -123,13 +152,16 @@ def find_threat_fault(receipt: Mapping[str, Any]) -> str | None:
         return f"statistic is {evidence['statistic']!r}, the rule gives {statistic!r}"
     if receipt["score"] != statistic / (statistic + levels[0]):
         return "score does not follow from statistic and threshold"
-    if not levels or RESPONSES.index(receipt["kind"]) >= sum(statistic > level for level in levels):
+    if RESPONSES.index(receipt["kind"]) >= sum(statistic > level for level in levels):
         return f"the statistic does not call for {receipt['kind']!r}"
     return None
 
 
 def verdict_of(receipt: Mapping[str, Any]) -> Verdict:
     """Return the verdict that a decision or refusal receipt states.
+
+    Raises:
+        KeyError: it states none.
 
     >>> verdict_of(refusal_receipt("0x00", "no context")).name
     'DENY'

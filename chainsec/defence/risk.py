@@ -11,11 +11,14 @@ import math
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from chainsec.defence.acquaintance import Acquaintance, TiePlan
 from chainsec.defence.behaviour import Habits
+from chainsec.defence.curve import Curve
 from chainsec.defence.features import FacetPlan
 from chainsec.defence.logistic import LogisticPart
 from chainsec.defence.novelty import NoveltyPart
 from chainsec.defence.statistics import EVIDENCE, CountTables, weigh_evidence
+from chainsec.defence.suspicion import SIGNAL, Suspicion
 from chainsec.digest import canonical_json, keccak
 
 if TYPE_CHECKING:
@@ -23,7 +26,7 @@ if TYPE_CHECKING:
 
     from chainsec.defence.observation import Observation
 
-FORMAT = 1
+FORMAT = 2
 MODEL_FILE = "model.json"
 STATE_FILE = "state.json"
 DECIMALS = 4
@@ -38,6 +41,7 @@ class RiskSettings:
         strength: made-up requests at the base rate from which each log-odds starts, > 0.
         inverse_penalty: scikit-learn's ``C`` for standardised features, > 0.
         max_contexts: how many contexts keep statistics, those with the largest weights, at least 1.
+        max_features: size of a receipt's feature list; signals come first, contexts share what they leave.
         behaviour_emphasis: how much looser the penalty on departures from habits is, > 0.
         folds: blocks of history; evidence for a training row leaves out its own block's labels, at least 2.
         warm_up_rate: first share of the history that only fills the habits, in [0, 1).
@@ -46,7 +50,8 @@ class RiskSettings:
 
     strength: float = 3.0
     inverse_penalty: float = 0.0015
-    max_contexts: int = 48
+    max_contexts: int = 36
+    max_features: int = 120
     behaviour_emphasis: float = 3.0
     folds: int = 10
     warm_up_rate: float = 0.2
@@ -62,8 +67,9 @@ class RiskSettings:
 class EvidenceRiskModel:
     """Scores requests from label statistics and habits. Implements ``RiskModel``.
 
-    The risk is that of two independent causes, ``1 - (1 - known) * (1 - novel)``: what resembles denied requests is
-    ``known``, what departs from habits is ``novel``. It never falls when a departure grows in ``novel``.
+    The risk is that of three independent causes, ``1 - (1 - known) * (1 - novel) * (1 - held)``: what resembles denied
+    requests is ``known``, what departs from habits is ``novel``, and ``held`` is what the requester did before. It never
+    falls when a departure grows in ``novel``, or when more is held against the requester.
 
     Args:
         settings: what training was told.
@@ -73,6 +79,9 @@ class EvidenceRiskModel:
         novel: part trained without.
         counts: statistics per context, updated by ``observe`` and ``learn``.
         habits: behaviour, updated by ``observe`` and ``learn``.
+        ties: contacts, updated by ``observe``; None where times are no times.
+        held: suspicion to risk.
+        suspicion: what is held against requesters, updated by ``learn`` and ``note_threat``.
     """
 
     def __init__(
@@ -85,6 +94,9 @@ class EvidenceRiskModel:
         novel: NoveltyPart,
         counts: CountTables,
         habits: Habits,
+        ties: Acquaintance | None,
+        held: Curve,
+        suspicion: Suspicion,
     ) -> None:
         self.settings = settings
         self.plan = plan
@@ -93,8 +105,13 @@ class EvidenceRiskModel:
         self.novel = novel
         self._counts = counts
         self._habits = habits
+        self._ties = ties
+        self.held = held
+        self._suspicion = suspicion
+        self._measured: tuple[Observation, dict[str, float]] | None = None
         self._evidence_names = [tuple(f"{name}:{kind}" for kind in EVIDENCE) for name in plan.names]
-        self._names = frozenset(novel.signals) | {name for names in self._evidence_names for name in names}
+        evidence_names = {name for names in self._evidence_names for name in names}
+        self._names = frozenset(novel.signals) | evidence_names | {SIGNAL}
         self._model_file = canonical_json(self._describe())
         self.digest = "0x" + keccak(self._model_file).hex()
 
@@ -106,7 +123,12 @@ class EvidenceRiskModel:
             seen, labelled, denied = counts
             evidence = weigh_evidence(seen, labelled, denied, self.base_rate, self.settings.strength)
             found.update(zip(names, evidence, strict=True))
-        found.update(self._habits.departures(self._habits.measure(observation, values), values))
+        measured = self._habits.measure(observation, values)
+        found.update(self._habits.departures(measured, values))
+        if self._ties is not None:
+            found.update(self._ties.measure(observation, values))
+        found[SIGNAL] = self._suspicion.level(observation.requester, observation.time_s)
+        self._measured = (observation, measured)
         return {name: round(value, DECIMALS) for name, value in found.items()}
 
     def score(self, features: Mapping[str, float]) -> float:
@@ -117,7 +139,9 @@ class EvidenceRiskModel:
         """
         self._check(features)
         return _join(
-            self.known.calibration.at(self.known.margin(features)), self.novel.risk.at(self.novel.total(features))
+            self.known.calibration.at(self.known.margin(features)),
+            self.novel.risk.at(self.novel.total(features)),
+            self.held.at(features[SIGNAL]),
         )
 
     def reasons(self, features: Mapping[str, float], limit: int) -> list[tuple[str, float]]:
@@ -133,22 +157,27 @@ class EvidenceRiskModel:
         bits = self.novel.contributions(features)
         margin, total = self.known.margin(features), self.novel.total(features)
         known, novel = self.known.calibration.at(margin), self.novel.risk.at(total)
-        score = _join(known, novel)
-        moved = []
+        held = self.held.at(features[SIGNAL])
+        score = _join(known, novel, held)
+        moved = [(SIGNAL, score - _join(known, novel, 0.0))] if held else []
         for name in self._names:
             share = added.get(name, 0.0)
             rarity = bits.get(name, 0.0)
             if share or rarity:
                 left_known = self.known.calibration.at(margin - share) if share else known
                 left_novel = self.novel.risk.at(total - rarity) if rarity else novel
-                moved.append((name, score - _join(left_known, left_novel)))
+                moved.append((name, score - _join(left_known, left_novel, held)))
         return sorted(moved, key=lambda pair: (-abs(pair[1]), pair[0]))[:limit]
 
     def observe(self, observation: Observation) -> None:
         """Let an unlabelled request into the behavioural baseline."""
         values = self.plan.values(observation)
         self._counts.see(self.plan.keys(values))
-        self._habits.observe(observation, values)
+        known = self._measured[1] if self._measured is not None and self._measured[0] is observation else None
+        self._measured = None
+        self._habits.observe(observation, values, known)
+        if self._ties is not None:
+            self._ties.observe(observation, values)
 
     def learn(self, observation: Observation, denied: bool) -> None:  # noqa: FBT001 - the label itself
         """Let a revealed label into the statistics; what was denied leaves the habits. The weights stay.
@@ -157,8 +186,28 @@ class EvidenceRiskModel:
         """
         values = self.plan.values(observation)
         self._counts.label(self.plan.keys(values), denied)
+        self._measured = None
         if denied:
             self._habits.forget(observation, values)
+        if observation.has_clock and denied:
+            self._suspicion.add(observation.requester, observation.time_s, 1.0)
+        elif observation.has_clock:
+            self._suspicion.ease(observation.requester)
+
+    def note_threat(self, requester: str, time_s: int, severity: float) -> None:
+        """Let a threat seen in uses raise the risk of the requester's next requests.
+
+        Args:
+            requester: whom it is about.
+            time_s: when it was seen, Unix seconds.
+            severity: in denied requests: 1 weighs as much as one request found to be bad.
+
+        Raises:
+            ValueError: ``severity`` is negative or not finite.
+        """
+        if not (math.isfinite(severity) and severity >= 0):
+            raise ValueError(f"a severity is finite and at least 0, not {severity!r}")
+        self._suspicion.add(requester, time_s, severity)
 
     def to_files(self) -> dict[str, bytes]:
         """Return the model's canonical files, name to content.
@@ -166,7 +215,12 @@ class EvidenceRiskModel:
         ``model.json`` is all that scores depend on, and ``digest`` is its Keccak-256; ``state.json`` holds counts
         and habits as they are now, for going on.
         """
-        state = {"counts": self._counts.to_json(), "habits": self._habits.to_json()}
+        state = {
+            "counts": self._counts.to_json(),
+            "habits": self._habits.to_json(),
+            "suspicion": self._suspicion.to_json(),
+            "ties": None if self._ties is None else self._ties.to_json(),
+        }
         return {MODEL_FILE: self._model_file, STATE_FILE: canonical_json(state)}
 
     @classmethod
@@ -184,9 +238,16 @@ class EvidenceRiskModel:
             plan = FacetPlan.from_json(value["plan"])
             state = json.loads(files[STATE_FILE]) if STATE_FILE in files else None
             counts = CountTables.from_json(state["counts"]) if state else CountTables(len(plan.contexts))
-            habits = Habits(plan.facets, has_clock=value["has_clock"])
+            has_clock, reaches = value["has_clock"], value["ties"] is None
+            habits = Habits(plan.facets, has_clock=has_clock, reaches=reaches)
+            ties = None
+            if value["ties"] is not None:
+                ties = Acquaintance(TiePlan.from_json(value["ties"]), plan.facets)
+            suspicion = Suspicion()
             if state:
-                habits = Habits.from_json(state["habits"], plan.facets, has_clock=value["has_clock"])
+                habits = Habits.from_json(state["habits"], plan.facets, has_clock=has_clock, reaches=reaches)
+                ties = ties and Acquaintance.from_json(state["ties"], ties.plan, plan.facets)
+                suspicion = Suspicion.from_json(state["suspicion"])
             known, novel = LogisticPart.from_json(value["known"]), NoveltyPart.from_json(value["novel"])
             model = cls(
                 settings=RiskSettings(**value["settings"]),
@@ -196,6 +257,9 @@ class EvidenceRiskModel:
                 novel=novel,
                 counts=counts,
                 habits=habits,
+                ties=ties,
+                held=Curve.from_json(value["held"]),
+                suspicion=suspicion,
             )
         except (LookupError, TypeError, AttributeError) as error:
             if isinstance(error, KeyError) and error.args == (MODEL_FILE,):
@@ -210,10 +274,12 @@ class EvidenceRiskModel:
             "base_rate": self.base_rate,
             "format": FORMAT,
             "has_clock": self._habits.has_clock,
+            "held": self.held.to_json(),
             "known": self.known.to_json(),
             "novel": self.novel.to_json(),
             "plan": self.plan.to_json(),
             "settings": asdict(self.settings),
+            "ties": None if self._ties is None else self._ties.plan.to_json(),
         }
 
     def _check(self, features: Mapping[str, float]) -> None:
@@ -225,5 +291,5 @@ class EvidenceRiskModel:
                 raise ValueError(f"feature {name!r} is not a finite number: {value!r}")
 
 
-def _join(known: float, novel: float) -> float:
-    return 1.0 - (1.0 - known) * (1.0 - novel)
+def _join(known: float, novel: float, held: float) -> float:
+    return 1.0 - (1.0 - known) * (1.0 - novel) * (1.0 - held)

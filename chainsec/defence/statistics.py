@@ -9,8 +9,14 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import numpy.typing as npt
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+Column = npt.NDArray[np.int64]
+Columns = npt.NDArray[np.float64]
 
 SEEN, LABELLED, DENIED = 0, 1, 2
 EVIDENCE = ("odds", "excess", "seen")
@@ -43,6 +49,22 @@ def weigh_evidence(seen: int, labelled: int, denied: int, base_rate: float, stre
     expected = labelled * base_rate
     excess = (denied - expected) / math.sqrt(expected * (1 - base_rate) + 1)
     return odds, excess, math.log1p(seen)
+
+
+def weigh_many(seen: Column, labelled: Column, denied: Column, base_rate: float, strength: float) -> Columns:
+    """Return ``weigh_evidence`` for many context values at once, shape (n_rows, 3).
+
+    Args:
+        seen, labelled, denied: as in ``weigh_evidence``, each of shape (n_rows,).
+        base_rate: strictly between 0 and 1.
+        strength: > 0.
+    """
+    odds = np.log((denied + strength * base_rate) / (labelled - denied + strength * (1 - base_rate)))
+    odds += math.log((1 - base_rate) / base_rate)
+    expected = labelled * base_rate
+    excess = (denied - expected) / np.sqrt(expected * (1 - base_rate) + 1)
+    known = labelled > 0
+    return np.column_stack([np.where(known, odds, 0.0), np.where(known, excess, 0.0), np.log1p(seen)])
 
 
 class CountTables:
@@ -81,6 +103,10 @@ class CountTables:
             if counts is None:
                 counts = table[key] = [0, 0, 0]
             counts[what] += 1
+
+    def fill(self, position: int, keys: Sequence[str], counts: npt.NDArray[np.int64]) -> None:
+        """Set one context's table: a row of seen, labelled and denied for each of ``keys``, shape (n_keys, 3)."""
+        self._tables[position] = dict(zip(keys, counts.tolist(), strict=True))
 
     def restrict(self, positions: Sequence[int]) -> CountTables:
         """Return tables that share the counts of the contexts at ``positions``, in that order."""

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from chainsec.defence.acquaintance import Acquaintance, plan_ties
 from chainsec.defence.behaviour import Habits
 from chainsec.defence.features import FacetPlan, plan_facets
 from chainsec.defence.logistic import LogisticPart, train_logistic
 from chainsec.defence.novelty import train_novelty
 from chainsec.defence.risk import DECIMALS, EvidenceRiskModel, RiskSettings
-from chainsec.defence.statistics import DENIED, EVIDENCE, LABELLED, SEEN, CountTables, weigh_evidence
+from chainsec.defence.statistics import EVIDENCE, CountTables, weigh_many
+from chainsec.defence.suspicion import learn_suspicion
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -55,7 +57,7 @@ def train_risk_model(
     base_rate = (sum(labels) + 0.5) / (len(labels) + 10.0)
     plan = plan_facets(history)
     values = [plan.values(observation) for observation in history]
-    habits, signals, departures = _replay(plan, history, values, denied)
+    habits, ties, signals, departures = _replay(plan, history, values, denied)
     counts, evidence = _gather_evidence(plan, values, denied, base_rate, told)
 
     known, kept = _learn_known(
@@ -70,6 +72,7 @@ def train_risk_model(
     usual = np.array([label is not True for label in denied], dtype=bool)
     usual[: int(len(history) * told.warm_up_rate)] = False
     novel = train_novelty(signals, departures[usual], told.unseen_share)
+    held, suspicion = learn_suspicion(history, denied, base_rate)
     narrow = plan.restrict([plan.names[i] for i in kept])
     return EvidenceRiskModel(
         settings=told,
@@ -79,26 +82,35 @@ def train_risk_model(
         novel=novel,
         counts=counts.restrict(kept),
         habits=habits,
+        ties=ties,
+        held=held,
+        suspicion=suspicion,
     )
 
 
 def _replay(
     plan: FacetPlan, history: Sequence[Observation], values: Sequence[Sequence[str]], denied: Sequence[bool | None]
-) -> tuple[Habits, tuple[str, ...], Matrix]:
-    """Live through the history; return the habits at its end, the signals' names and each row's departures.
+) -> tuple[Habits, Acquaintance | None, tuple[str, ...], Matrix]:
+    """Live through the history; return habits and ties at its end, the signals' names and each row's departures.
 
     Each row is measured against what came before it, as live requests are.
     """
-    habits = Habits(plan.facets, has_clock=any(observation.has_clock for observation in history))
-    names = habits.signal_names
+    has_clock = any(observation.has_clock for observation in history)
+    ties = Acquaintance(plan_ties(plan, values), plan.facets) if has_clock else None
+    habits = Habits(plan.facets, has_clock=has_clock, reaches=ties is None)
+    names = habits.signal_names + (ties.signal_names if ties else ())
     departures = np.zeros((len(history), len(names)))
     for row, (observation, facets, label) in enumerate(zip(history, values, denied, strict=True)):
-        found = habits.departures(habits.measure(observation, facets), facets)
+        measured = habits.measure(observation, facets)
+        found = habits.departures(measured, facets)
+        if ties:
+            found.update(ties.measure(observation, facets))
+            ties.observe(observation, facets)
         departures[row] = [round(found[name], DECIMALS) for name in names]
-        habits.observe(observation, facets)
+        habits.observe(observation, facets, measured)
         if label:
             habits.forget(observation, facets)
-    return habits, names, departures
+    return habits, ties, names, departures
 
 
 def _gather_evidence(
@@ -114,29 +126,25 @@ def _gather_evidence(
     answer; blocks, not single rows, because neighbours in time often share one cause.
     """
     n_rows = len(values)
+    block = np.arange(n_rows) * told.folds // max(1, n_rows)
+    labelled = np.array([label is not None for label in denied], dtype=np.int64)
+    bad = np.array([label is True for label in denied], dtype=np.int64)
     total = CountTables(len(plan.contexts))
-    blocks = [CountTables(len(plan.contexts)) for _ in range(told.folds)]
-    keyed = [plan.keys(facets) for facets in values]
-    for row, (keys, label) in enumerate(zip(keyed, denied, strict=True)):
-        total.see(keys)
-        if label is not None:
-            total.label(keys, label)
-            blocks[row * told.folds // n_rows].label(keys, label)
     evidence = np.zeros((n_rows, len(plan.contexts) * _N_KINDS))
-    for row, keys in enumerate(keyed):
-        own = blocks[row * told.folds // n_rows].look_up(keys)
-        evidence[row] = [
-            round(value, DECIMALS)
-            for everything, block in zip(total.look_up(keys), own, strict=True)
-            for value in weigh_evidence(
-                everything[SEEN] - 1,
-                everything[LABELLED] - block[LABELLED],
-                everything[DENIED] - block[DENIED],
-                base_rate,
-                told.strength,
-            )
-        ]
-    return total, evidence
+    keyed = [plan.keys(facets) for facets in values]
+    for position in range(len(plan.contexts)):
+        code_of: dict[str, int] = {}
+        code = np.array([code_of.setdefault(keys[position], len(code_of)) for keys in keyed], dtype=np.int64)
+        n_codes = len(code_of)
+        cell = code * told.folds + block
+        seen = np.bincount(code, minlength=n_codes)
+        told_of = [np.bincount(code, what, n_codes).astype(np.int64) for what in (labelled, bad)]
+        own = [np.bincount(cell, what, n_codes * told.folds).astype(np.int64) for what in (labelled, bad)]
+        total.fill(position, list(code_of), np.column_stack([seen, *told_of]))
+        left = [everything[code] - inside[cell] for everything, inside in zip(told_of, own, strict=True)]
+        columns = slice(position * _N_KINDS, (position + 1) * _N_KINDS)
+        evidence[:, columns] = weigh_many(seen[code] - 1, left[0], left[1], base_rate, told.strength)
+    return total, evidence.round(DECIMALS)
 
 
 def _learn_known(
@@ -171,10 +179,11 @@ def _learn_known(
     everything = list(range(len(kinds)))
     n_contexts = len(plan.contexts)
     known = fit(everything)
-    if n_contexts <= told.max_contexts:
+    room = max(1, min(told.max_contexts, (told.max_features - len(signals) - 1) // _N_KINDS))
+    if n_contexts <= room:
         return known, list(range(n_contexts))
     spread = evidence[labelled].std(axis=0) if known.weights else np.zeros(len(kinds))
     pull = [abs(known.weights[name][0]) * spread[i] if known.weights else 0.0 for i, name in enumerate(kinds)]
     strength = np.array(pull).reshape(n_contexts, _N_KINDS).sum(axis=1)
-    kept = sorted(np.argsort(-strength, kind="stable")[: told.max_contexts].tolist())
+    kept = sorted(np.argsort(-strength, kind="stable")[:room].tolist())
     return fit([_N_KINDS * i + kind for i in kept for kind in range(_N_KINDS)]), kept

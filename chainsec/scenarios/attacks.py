@@ -141,12 +141,12 @@ class _Villains:
         """Somebody else works with a clinician's account for a few evenings, on patients all over the house."""
         rng = self._rng
         person = pick(rng, [p for p in self._busy if p.role in CLINICAL or (p.role == "lab" and chance(rng, 0.5))])
-        daytime = chance(rng, 0.5)
+        daytime = chance(rng, 0.7)
         start = pick(
             rng, [d for d in range(self._first, self._last) if person.planned[d] or not daytime] or [self._first]
         )
         foreign = f"lt-{int(rng.integers(16**4)):04x}"
-        hijacked = chance(rng, 0.3)
+        hijacked = chance(rng, 0.2)
         house = self._house(person)
         for night in range(1 + int(rng.integers(3))):
             hour = 24.0 * (start + night) + (rng.uniform(8.0, 17.0) if daytime else rng.normal(21.5, 2.5))
@@ -155,14 +155,14 @@ class _Villains:
                 day = min(max(int(hour // 24), 0), self._clinic.days - 1)
                 own = choose_place(rng, person, day)
                 place = own if hijacked and chance(rng, 0.8) else Asking(foreign, weigh(rng, {"vpn": 0.6, "wifi": 0.4}))
-                if chance(rng, 0.12):
+                if chance(rng, 0.06):
                     ward = pick(rng, ("emergency", "medicine", "surgery"))
                     place = Asking(workstation(person.organisation, ward, 1 + int(rng.integers(3))), "ward-lan")
                 patient = pick(rng, house)
-                if chance(rng, 0.35):  # what lies open on the victim's own worklist
+                if chance(rng, 0.2):  # what lies open on the victim's own worklist
                     patient = pick(rng, self._own_patients(person, hour) or house)
                 kind = weigh(rng, {"admin": 0.15, "chart": 0.45, patient.specialty: 0.40})
-                purpose = "diagnosis" if person.role == "lab" else "emergency" if chance(rng, 0.08) else "treatment"
+                purpose = "diagnosis" if person.role == "lab" else "emergency" if chance(rng, 0.2) else "treatment"
                 busy = replace(place, reads=1.8)
                 yield from self._request("stolen_credentials", person, patient, kind, purpose, hour=hour, place=busy)
 
@@ -190,13 +190,13 @@ class _Villains:
         ]
         known = [p for p in strangers if p.group != "regular"]
         near = [p for p in strangers if (stay := p.stay_at(hour)) and stay.ward == person.ward_on(day)]
-        if near and chance(rng, 0.3):
+        if near and chance(rng, 0.4):
             strangers, known = near, []
         if not strangers:
             return
-        patient = pick(rng, known if known and chance(rng, 0.45) else strangers)
+        patient = pick(rng, known if known and chance(rng, 0.55) else strangers)
         purpose = {"clerk": weigh(rng, {"administration": 0.3, "billing": 0.7}), "lab": "diagnosis"}.get(
-            person.role, "emergency" if chance(rng, 0.2) else "treatment"
+            person.role, "emergency" if chance(rng, 0.35) else "treatment"
         )
         for _ in range(1 + int(rng.integers(3))):
             kind = weigh(rng, {"admin": 0.15, "chart": 0.5, patient.specialty: 0.35})
@@ -222,11 +222,11 @@ class _Villains:
         pool = self._house(person)
         if person.role == "researcher" or chance(rng, 0.5):
             pool = [p for p in pool if p.refuses_research] or pool
-        for _ in range(3 + int(rng.integers(5))):
+        for _ in range(4 + int(rng.integers(5))):
             patient = pick(rng, pool)
             kind = pick(rng, claimed[1])
             kind = patient.specialty if kind == "third" else kind
-            action = "export" if chance(rng, 0.15) else "read"
+            action = "export" if chance(rng, 0.35) else "read"
             yield from self._request(
                 "purpose_misuse", person, patient, kind, claimed[0], hour=hour, place=place, action=action
             )
@@ -241,7 +241,7 @@ class _Villains:
             return
         purpose = {"researcher": "research", "clerk": "billing"}.get(person.role, "treatment")
         hour = self._shift_hour(person, day)
-        count = 7 + int(rng.integers(6))
+        count = 9 + int(rng.integers(7))
         taken: set[str] = set()
         for number in range(count):
             if number == count // 2 and chance(rng, 0.6):
@@ -251,12 +251,12 @@ class _Villains:
             kind = weigh(
                 rng, {"chart": 0.6, patient.specialty: 0.4} if purpose != "billing" else {"admin": 0.5, "chart": 0.5}
             )
-            action = "export" if chance(rng, 0.4) else "read"
+            action = "export" if chance(rng, 0.7) else "read"
             place = replace(choose_place(rng, person, day), reads=9.0, volume_factor=3.0, export_rate=1.0, spread=0.12)
             yield from self._request(
                 "mass_export", person, patient, kind, purpose, hour=hour, place=place, action=action
             )
-            hour += float(rng.exponential(0.25))
+            hour += float(rng.exponential(0.3))
 
     def _plausible(self, person: Staff, hour: float, taken: set[str]) -> Patient:
         """Return a patient whom nobody would wonder about, and note them as taken.
@@ -308,12 +308,12 @@ class _Villains:
         for day in range(start, self._last):
             if not person.worked[day]:
                 continue
-            for _ in range(1 + int(chance(rng, 0.5))):
+            for _ in range(1 + int(rng.integers(2)) + int(chance(rng, 0.3))):
                 hour = self._shift_hour(person, day)
                 patient = self._plausible(person, hour, taken)
                 kind = weigh(rng, {"admin": 0.1, "chart": 0.6, patient.specialty: 0.3})
                 place = replace(choose_place(rng, person, day), reads=4.0, volume_factor=2.2, export_rate=1.0)
-                action = "export" if chance(rng, 0.45) else "read"
+                action = "export" if chance(rng, 0.7) else "read"
                 yield from self._request(
                     "slow_exfiltration", person, patient, kind, purpose, hour=hour, place=place, action=action
                 )

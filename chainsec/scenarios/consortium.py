@@ -80,7 +80,7 @@ def _work_roster(rng: np.random.Generator, role: str, plan: Sequence[str]) -> li
     usual = {"nurse": ("early", "late", "night"), "lab": ("early", "late"), "physician": ("office", "call")}
     worked = list(plan)
     for day, shift in enumerate(plan):
-        if chance(rng, 0.10 if role in usual else 0.03):
+        if chance(rng, 0.13 if role in usual else 0.03):
             worked[day] = pick(rng, usual.get(role, ("office",))) if not shift or chance(rng, 0.6) else ""
     return worked
 

@@ -46,7 +46,7 @@ AFTERCARE_H, CLINIC_H = 120.0, 24.0
 """For how long after a stay, and how near a clinic visit, a clinician still has reason to look, in hours."""
 CONSULT_SHARE, CLINIC_SHARE = 0.15, 0.25
 """Shares of patients whom one clinician is consulted on, or sees in the clinic."""
-CASELOAD_RATE = 0.8
+CASELOAD_RATE = 0.88
 """Share of office and laboratory work that stays within the own caseload."""
 QUARTER_END_DAYS = (25, 30)
 """First and one past the last day of the quarter's closing, when billing is busy."""
@@ -128,7 +128,7 @@ class _DailyLife:
             return self._choose_for_care(person, day, hour)
         rng = self._rng
         if person.role == "researcher":
-            patient = pick(rng, self._cohorts[person.name] if chance(rng, 0.85) else self._clinic.patients)
+            patient = pick(rng, self._cohorts[person.name] if chance(rng, 0.93) else self._clinic.patients)
             return (
                 patient,
                 weigh(rng, {"chart": 0.5, patient.specialty: 0.5}),
@@ -151,7 +151,7 @@ class _DailyLife:
         house = self._by_house[person.organisation]
         ward = person.ward_on(day)
         reason = weigh(
-            rng, {"own": 0.50, "cover": 0.12, "aftercare": 0.07, "consult": 0.15, "clinic": 0.10, "alarm": 0.06}
+            rng, {"own": 0.41, "cover": 0.11, "aftercare": 0.08, "consult": 0.23, "clinic": 0.12, "alarm": 0.05}
         )
         if reason == "clinic" and person.role == "nurse":
             reason = "cover"

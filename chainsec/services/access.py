@@ -5,17 +5,19 @@ Layer: services. Not here: deciding (``sentinel``).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
 from chainsec.errors import AccessDenied
-from chainsec.primitives import AccessRequest, Address, Hash32, Scope
+from chainsec.primitives import Scope
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from chainsec.ledger.account import Account
     from chainsec.ledger.client import Client
     from chainsec.ledger.contract import Contract
+    from chainsec.primitives import AccessRequest, Address, Hash32
 
 
 class Status(IntEnum):
@@ -64,8 +66,10 @@ class Access:
         """Send one transaction with requests of an organisation's members; return their identifiers.
 
         Raises:
-            ValueError: a request is made on behalf of another organisation.
+            ValueError: no requests, or one on behalf of another organisation.
         """
+        if not items:
+            raise ValueError("there is nothing to request")
         if any(item.organisation != organisation for item in items):
             raise ValueError(f"a gateway of {organisation} files only for its own organisation")
         filings = [item.as_tuple() for item in items]

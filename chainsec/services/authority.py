@@ -1,15 +1,16 @@
 """Authority: who may call what. Wires roles to functions and accounts.
 
-Layer: services. Not here: which deployment gives which role to whom (``sandbox``).
+Layer: services. Not here: which role may call what (``deployment``), who holds which key (``sandbox``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from chainsec.ledger.account import Account
     from chainsec.ledger.client import Client
     from chainsec.ledger.contract import Contract
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Role(IntEnum):
-    """The roles of ``Authority.sol``. PUBLIC is everybody."""
+    """The roles of ``Authority.sol``."""
 
     ADMIN = 0
     AGENT = 1

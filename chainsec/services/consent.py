@@ -5,7 +5,6 @@ Layer: services. Not here: who owns what (``assets``).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,6 +14,8 @@ from chainsec.digest import keccak
 from chainsec.primitives import ZERO_HASH, Address, Hash32, Scope
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from chainsec.ledger.account import Account
     from chainsec.ledger.client import Client
     from chainsec.ledger.contract import Contract
@@ -53,7 +54,7 @@ class Terms:
 
     def as_tuple(self) -> tuple[object, ...]:
         """Return the fields in the order of the Solidity struct."""
-        return (self.asset, self.grantee, self.purpose, int(self.scope), self.until, self.record)
+        return (self.asset, Address(self.grantee), self.purpose, int(self.scope), self.until, self.record)
 
 
 class Consent:
@@ -64,7 +65,13 @@ class Consent:
         self.contract = contract
 
     def give(self, owner: Account, terms: Sequence[Terms]) -> None:
-        """Send one transaction in which the owner's controller gives all of ``terms``."""
+        """Send one transaction in which the owner's controller gives all of ``terms``.
+
+        Raises:
+            ValueError: no terms.
+        """
+        if not terms:
+            raise ValueError("there is nothing to consent to")
         self._send(owner, "giveMany", [item.as_tuple() for item in terms])
 
     def sign(self, owner: Account, terms: Terms, *, nonce: int, deadline_s: int) -> bytes:
@@ -93,7 +100,7 @@ class Consent:
 
     def withdraw(self, owner: Account, asset: Hash32, grantee: Address, purpose: Hash32) -> None:
         """Send: the owner takes the consent back. Grants that rest on it end in the same block."""
-        self._send(owner, "withdraw", asset, grantee, purpose)
+        self._send(owner, "withdraw", asset, Address(grantee), purpose)
 
     def is_valid(self, asset: Hash32, grantee: Address, purpose: Hash32) -> bool:
         """Tell whether a consent is in force."""

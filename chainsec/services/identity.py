@@ -26,16 +26,25 @@ class Identity:
         self.contract = contract
 
     def add_member(self, organisation: Account, member: Address, *, valid_s: int) -> None:
-        """Send: ``member`` acts for ``organisation`` for the next ``valid_s`` seconds."""
+        """Send: ``member`` acts for ``organisation`` for the next ``valid_s`` seconds.
+
+        Raises:
+            BadAddress: ``member`` is no address.
+            ValueError: ``valid_s`` is not positive.
+        """
         self._add_delegate(organisation, MEMBER, member, valid_s)
 
     def add_gateway(self, organisation: Account, gateway: Address, *, valid_s: int) -> None:
-        """Send: ``gateway`` files requests for members of ``organisation`` for ``valid_s`` seconds."""
+        """Send: ``gateway`` files requests for members of ``organisation`` for ``valid_s`` seconds.
+
+        Raises:
+            BadAddress, ValueError: as ``add_member``.
+        """
         self._add_delegate(organisation, GATEWAY, gateway, valid_s)
 
     def remove_member(self, organisation: Account, member: Address) -> None:
         """Send: ``member`` no longer acts for ``organisation``; every grant it holds on its behalf ends."""
-        data = self.contract.encode("revokeDelegate", organisation.address, MEMBER, member)
+        data = self.contract.encode("revokeDelegate", organisation.address, MEMBER, Address(member))
         self._client.transact(organisation, self.contract.address, data)
 
     def is_member(self, organisation: Address, account: Address) -> bool:
@@ -54,5 +63,7 @@ class Identity:
         return f"did:ethr:{hex(self._client.engine.chain_id)}:{identity}"
 
     def _add_delegate(self, organisation: Account, kind: bytes, delegate: Address, valid_s: int) -> None:
-        data = self.contract.encode("addDelegate", organisation.address, kind, delegate, valid_s)
+        if valid_s <= 0:
+            raise ValueError(f"a delegate acts for at least 1 second, not {valid_s}")
+        data = self.contract.encode("addDelegate", organisation.address, kind, Address(delegate), valid_s)
         self._client.transact(organisation, self.contract.address, data)

@@ -5,18 +5,20 @@ Layer: services. Not here: why a verdict is what it is (``defence``).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from chainsec.digest import keccak
 from chainsec.errors import ContractReverted
-from chainsec.primitives import AccessRequest, Address, Decision, Hash32
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from chainsec.ledger.account import Account
     from chainsec.ledger.client import Client
     from chainsec.ledger.contract import Contract
+    from chainsec.primitives import AccessRequest, Address, Decision, Hash32
 
+_SEVERITIES = range(1, 4)
 _ANY_RECEIPT = b"\x01".rjust(32, b"\0")
 
 
@@ -28,7 +30,13 @@ class Sentinel:
         self.contract = contract
 
     def decide(self, agent: Account, decisions: Sequence[Decision]) -> None:
-        """Send one transaction with all of ``decisions``."""
+        """Send one transaction with all of ``decisions``.
+
+        Raises:
+            ValueError: no decisions.
+        """
+        if not decisions:
+            raise ValueError("there is nothing to decide")
         items = [(item.request.as_tuple(), int(item.verdict), item.receipt) for item in decisions]
         self._send(agent, "decideMany", items)
 
@@ -41,7 +49,20 @@ class Sentinel:
         self._send(agent, "quarantine", requester, ttl_s, receipt)
 
     def raise_alert(self, agent: Account, subject: Address, kind: str, severity: int, receipt: Hash32) -> None:
-        """Send: a threat of ``kind`` by ``subject``; ``severity`` 1 (note) to 3 (act now)."""
+        """Send: a threat of ``kind`` by ``subject``.
+
+        Args:
+            agent: who reports it.
+            subject: whom it is about.
+            kind: short noun; its hash goes on chain.
+            severity: 1 (note) to 3 (act now).
+            receipt: hash of the receipt.
+
+        Raises:
+            ValueError: another severity.
+        """
+        if severity not in _SEVERITIES:
+            raise ValueError(f"severity runs from 1 to 3, not {severity}")
         self._send(agent, "raiseAlert", subject, keccak(kind.encode()), severity, receipt)
 
     def restrictions_left(self) -> int:
@@ -50,7 +71,7 @@ class Sentinel:
         return int(restrictions)
 
     def can_revoke(self, agent: Address, request: AccessRequest) -> bool:
-        """Tell whether ``revoke`` would go through now."""
+        """Tell whether ``revoke`` would go through now, by trying it without effect."""
         return self._would_pass(agent, "revoke", request.requester, request.asset, request.purpose, _ANY_RECEIPT)
 
     def can_quarantine(self, agent: Address, requester: Address, ttl_s: int) -> bool:

@@ -49,27 +49,28 @@ class System:
     _serial: int = 0
 
     def __post_init__(self):
-        self.attach()
+        errors = load_all_errors()
+        self.contracts = {
+            name: Contract(self.engine, address, load_artifact(name).abi, errors)
+            for name, address in self.addresses.items()
+        }
+        self._connect()
 
-    def attach(self):
+    def _connect(self):
         """Take up the chain where it stands, knowing every contract's errors wherever they come through."""
         self.client = Client(self.engine, transaction_gas=TRANSACTION_GAS)
-        self.contracts = {}
-        for name, address in self.addresses.items():
-            artifact = load_artifact(name)
-            self.client.bind(address, artifact)
-            self.contracts[name] = Contract(self.engine, address, artifact.abi, load_all_errors())
+        self.client._contracts = list(self.contracts.values())
 
     @contextmanager
     def rewound(self):
         """Undo at its end whatever happens inside, for one example of a property."""
-        mark, serial = self.engine.snapshot(), self._serial
+        mark, serial, contracts = self.engine.snapshot(), self._serial, dict(self.contracts)
         try:
             yield self
         finally:
             self.engine.revert(mark)
-            self._serial = serial
-            self.attach()
+            self._serial, self.contracts = serial, contracts
+            self._connect()
 
     @property
     def now_s(self):
@@ -94,15 +95,24 @@ class System:
     def settle(self, timestamp_s=None):
         return self.client.settle(timestamp_s)
 
-    def send(self, sender, contract, function, *arguments):
+    def send(self, sender, contract, function, *arguments, at_s=None):
         """Send one transaction in a block of its own; return its receipt, or raise its typed error."""
         self.queue(sender, contract, function, *arguments)
+        return self.settle(at_s)[-1]
+
+    def send_raw(self, sender, contract, data):
+        """Send bytes that no encoder made."""
+        self.client.transact(sender, self.contracts[contract].address, data)
         return self.settle()[-1]
 
-    def wait(self, seconds):
-        """Let time pass: the next block is ``seconds`` later. An anchor marks it, which touches no access state."""
+    def move_to(self, timestamp_s):
+        """Let time pass until then. An anchor marks it, which touches no access state."""
         self.queue(self.keys.notary, "AuditTrail", "anchor", keccak(b"time"), keccak(b"passes"), 1)
-        self.settle(self.now_s + seconds)
+        self.settle(timestamp_s)
+        assert self.now_s == timestamp_s
+
+    def wait(self, seconds):
+        self.move_to(self.now_s + seconds)
 
     def assets(self, count, *, sensitivity=1, owner=None):
         """Register new assets of ``owner`` in one transaction; return their identifiers."""
@@ -216,6 +226,12 @@ def build_system(**limits):
     system.queue(system.hospital, "DidRegistry", "addDelegate", hospital, GATEWAY, gateway, LIFETIME_S)
     system.settle()
     return system
+
+
+@pytest.fixture(scope="session")
+def build():
+    """Give ``build(**limits)``: a system for whoever closes its engine."""
+    return build_system
 
 
 @pytest.fixture
