@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,6 +16,8 @@ from chainsec import __version__
 from chainsec.errors import AuditFailed, BadInput, ChainSecError, CompilerError, ConfigError, RunInUse, RunMismatch
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from chainsec.config import Config
     from chainsec.scenarios.report_schema import Report
     from chainsec.scenarios.run import Scenario
@@ -97,7 +98,9 @@ def replay(
     history: Annotated[float, typer.Option(help="Share of the log, earliest first, that the agent learns from.")] = 0.5,
     run: RunOption = None,
     limit: Annotated[int | None, typer.Option(min=2, help="Take only the first rows of the log.")] = None,
-    skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Count bad rows instead of stopping at the first.")] = False,
+    skip_bad: Annotated[
+        bool, typer.Option("--skip-bad", help="Count bad rows instead of stopping at the first.")
+    ] = False,
     seed: SeedOption = 7,
     config: ConfigOption = None,
     fresh: FreshOption = False,
@@ -146,7 +149,9 @@ def audit_verify(run: Annotated[Path, typer.Argument(metavar="RUN_DIR", help="Th
 @audit_app.command("export")
 def audit_export(
     run: Annotated[Path, typer.Argument(metavar="RUN_DIR", help="The directory of a run.")],
-    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where trail.jsonl and trail.csv go.")] = Path("trail"),
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where trail.jsonl and trail.csv go.")] = Path(
+        "trail"
+    ),
 ) -> None:
     """Write the trail as JSON Lines and CSV: every event in chain order with the record behind it.
 

@@ -66,7 +66,7 @@ def plan_ties(plan: FacetPlan, rows: Sequence[Sequence[str]]) -> TiePlan:
         rows: facet values, one row a request, shape (n_requests, n_facets).
 
     >>> plan = FacetPlan(("requester", "asset", "@patient", "@ward"), ())
-    >>> rows = [[f"p{i % 8}", f"r{i % 12}", f"s{i % 6}", f"w{i % 2}"] for i in range(96)]
+    >>> rows = [[f"p{i % 8}", f"r{i % 12}", f"s{i % 6}", f"w{i % 8 // 4}"] for i in range(96)]
     >>> found = plan_ties(plan, rows)
     >>> plan.facets[found.subject], [plan.facets[i] for i in found.team]
     ('@patient', ['@ward'])

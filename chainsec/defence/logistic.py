@@ -78,8 +78,22 @@ class LogisticPart:
         return cls(value["intercept"], weights, Curve.from_json(value["calibration"]))
 
 
-def _fit(rows: Matrix, denied: Flags, inverse_penalty: float) -> LogisticRegression:
-    return LogisticRegression(C=inverse_penalty, max_iter=1_000, tol=1e-6).fit(rows, denied)
+def _fit(rows: Matrix, denied: Flags, inverse_penalty: float, tolerance: float = 1e-6) -> LogisticRegression:
+    return LogisticRegression(C=inverse_penalty, max_iter=1_000, tol=tolerance).fit(rows, denied)
+
+
+def rank_columns(rows: Matrix, denied: Flags, inverse_penalty: float) -> Matrix:
+    """Return how much each standardised column weighs in a rough fit, shape (n_columns,); zeros without both classes.
+
+    Args:
+        rows: shape (n_labelled, n_columns), finite.
+        denied: labels, shape (n_labelled,).
+        inverse_penalty: scikit-learn's ``C``, > 0.
+    """
+    if min(int(denied.sum()), int((~denied).sum())) < _MIN_PER_CLASS:
+        return np.zeros(rows.shape[1])
+    scaled = np.ascontiguousarray((rows - rows.mean(axis=0)) / np.maximum(rows.std(axis=0), 1e-6))
+    return np.abs(_fit(scaled, denied, inverse_penalty, 1e-2).coef_[0])
 
 
 def train_logistic(

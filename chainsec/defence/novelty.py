@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 Matrix = npt.NDArray[np.float64]
 
 _N_KNOTS = 129
+_LEAST_FAMILY = 3  # a family of one signal must not outvote the rest
 _BITS_BEYOND = 6.0  # how far past the rarest of n usual requests the tail may be drawn out
 _ORDINARY_BITS = 3.0  # what 1 request in 8 reaches is no news, and must not blur the ranking that labels give
 
@@ -93,7 +94,7 @@ def train_novelty(names: Sequence[str], usual: Matrix, unseen_share: float) -> N
     """
     curves = {name: rarity_curve(usual[:, i].tolist()) for i, name in enumerate(names)}
     sizes = Counter(family_of(name) for name in names)
-    signals = {name: (1.0 / sizes[family_of(name)], curve) for name, curve in curves.items()}
+    signals = {name: (1.0 / max(_LEAST_FAMILY, sizes[family_of(name)]), curve) for name, curve in curves.items()}
     draft = NoveltyPart(signals, Curve((0.0,), (0.0,)))
     totals = [draft.total(dict(zip(names, row, strict=True))) for row in usual.tolist()]
     rarity = _extend(rarity_curve(totals), totals)

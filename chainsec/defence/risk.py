@@ -55,7 +55,7 @@ class RiskSettings:
     behaviour_emphasis: float = 3.0
     folds: int = 10
     warm_up_rate: float = 0.2
-    unseen_share: float = 0.002
+    unseen_share: float = 0.001
 
     def __post_init__(self) -> None:
         positive = (self.strength, self.inverse_penalty, self.behaviour_emphasis)
@@ -68,8 +68,8 @@ class EvidenceRiskModel:
     """Scores requests from label statistics and habits. Implements ``RiskModel``.
 
     The risk is that of three independent causes, ``1 - (1 - known) * (1 - novel) * (1 - held)``: what resembles denied
-    requests is ``known``, what departs from habits is ``novel``, and ``held`` is what the requester did before. It never
-    falls when a departure grows in ``novel``, or when more is held against the requester.
+    requests is ``known``, what departs from habits is ``novel``, and ``held`` is what the requester did before. It
+    never falls when a departure grows in ``novel``, or when more is held against the requester.
 
     Args:
         settings: what training was told.
@@ -111,7 +111,7 @@ class EvidenceRiskModel:
         self._measured: tuple[Observation, dict[str, float]] | None = None
         self._evidence_names = [tuple(f"{name}:{kind}" for kind in EVIDENCE) for name in plan.names]
         evidence_names = {name for names in self._evidence_names for name in names}
-        self._names = frozenset(novel.signals) | evidence_names | {SIGNAL}
+        self._names = frozenset(novel.signals) | frozenset(known.weights) | evidence_names | {SIGNAL}
         self._model_file = canonical_json(self._describe())
         self.digest = "0x" + keccak(self._model_file).hex()
 
@@ -129,7 +129,7 @@ class EvidenceRiskModel:
             found.update(self._ties.measure(observation, values))
         found[SIGNAL] = self._suspicion.level(observation.requester, observation.time_s)
         self._measured = (observation, measured)
-        return {name: round(value, DECIMALS) for name, value in found.items()}
+        return {name: round(value, DECIMALS) for name, value in found.items() if name in self._names}
 
     def score(self, features: Mapping[str, float]) -> float:
         """Return the risk in [0, 1] from features alone, the same on every machine.

@@ -55,7 +55,9 @@ def weigh_many(seen: Column, labelled: Column, denied: Column, base_rate: float,
     """Return ``weigh_evidence`` for many context values at once, shape (n_rows, 3).
 
     Args:
-        seen, labelled, denied: as in ``weigh_evidence``, each of shape (n_rows,).
+        seen: requests seen, shape (n_rows,), at least 0.
+        labelled: requests whose label is known, shape (n_rows,).
+        denied: requests labelled as denied, shape (n_rows,), at most ``labelled``.
         base_rate: strictly between 0 and 1.
         strength: > 0.
     """

@@ -13,8 +13,8 @@ import numpy.typing as npt
 from chainsec.defence.acquaintance import Acquaintance, plan_ties
 from chainsec.defence.behaviour import Habits
 from chainsec.defence.features import FacetPlan, plan_facets
-from chainsec.defence.logistic import LogisticPart, train_logistic
-from chainsec.defence.novelty import train_novelty
+from chainsec.defence.logistic import LogisticPart, rank_columns, train_logistic
+from chainsec.defence.novelty import family_of, train_novelty
 from chainsec.defence.risk import DECIMALS, EvidenceRiskModel, RiskSettings
 from chainsec.defence.statistics import EVIDENCE, CountTables, weigh_many
 from chainsec.defence.suspicion import learn_suspicion
@@ -71,7 +71,9 @@ def train_risk_model(
     )
     usual = np.array([label is not True for label in denied], dtype=bool)
     usual[: int(len(history) * told.warm_up_rate)] = False
-    novel = train_novelty(signals, departures[usual], told.unseen_share)
+    # Contacts and profiles are strange whenever somebody is new to a task; only labels can say when that is bad.
+    rare = [i for i, name in enumerate(signals) if family_of(name) not in {"tie", "fit"}]
+    novel = train_novelty([signals[i] for i in rare], departures[usual][:, rare], told.unseen_share)
     held, suspicion = learn_suspicion(history, denied, base_rate)
     narrow = plan.restrict([plan.names[i] for i in kept])
     return EvidenceRiskModel(
@@ -176,14 +178,11 @@ def _learn_known(
             base_rate=base_rate,
         )
 
-    everything = list(range(len(kinds)))
     n_contexts = len(plan.contexts)
-    known = fit(everything)
     room = max(1, min(told.max_contexts, (told.max_features - len(signals) - 1) // _N_KINDS))
     if n_contexts <= room:
-        return known, list(range(n_contexts))
-    spread = evidence[labelled].std(axis=0) if known.weights else np.zeros(len(kinds))
-    pull = [abs(known.weights[name][0]) * spread[i] if known.weights else 0.0 for i, name in enumerate(kinds)]
-    strength = np.array(pull).reshape(n_contexts, _N_KINDS).sum(axis=1)
+        return fit(list(range(len(kinds)))), list(range(n_contexts))
+    pull = rank_columns(evidence[labelled], truth, told.inverse_penalty)
+    strength = pull.reshape(n_contexts, _N_KINDS).sum(axis=1)
     kept = sorted(np.argsort(-strength, kind="stable")[:room].tolist())
     return fit([_N_KINDS * i + kind for i in kept for kind in range(_N_KINDS)]), kept

@@ -8,8 +8,9 @@ Layer: ledger. Not here: state, calls, creations, precompiles (py-evm's own), tr
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import lru_cache
-from operator import or_, xor
+from operator import attrgetter, or_, xor
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from eth.exceptions import Halt
@@ -32,10 +33,11 @@ _SIGN = 2**255
 _STACK_LIMIT = 1024
 _WORD = 32
 _HASH_WORD_GAS = 6
+_bytes_of = attrgetter("_bytes")  # py-evm puts another array there when it cannot extend the one it has
 
 # What an instruction inside a piece does. The loop asks in this order, which is how often contracts need each.
 _PUSH, _DUP, _SWAP1, _SWAP, _AND, _ADD, _MSTORE, _ISZERO, _CALLDATALOAD, _MLOAD = range(10)
-_EQ, _POP, _SUB, _LT, _GT, _BINARY, _KECCAK, _READ, _NOT, _MSTORE8 = range(10, 20)
+_EQ, _POP, _BINARY, _KECCAK, _READ, _NOT = range(10, 16)
 # How a piece ends.
 _FALL, _JUMPI_TO, _JUMP, _JUMP_TO, _WORLD, _JUMPI = range(6)
 
@@ -54,6 +56,9 @@ def _sign_extended(width: int, value: int) -> int:
 _BINARIES: dict[int, Callable[[int, int], int]] = {
     evm.OR: or_,
     evm.XOR: xor,
+    evm.LT: lambda left, right: 1 if left < right else 0,
+    evm.GT: lambda left, right: 1 if left > right else 0,
+    evm.SUB: lambda left, right: left - right & _MAX,
     evm.MUL: lambda left, right: left * right & _MAX,
     evm.DIV: lambda left, right: left // right if right else 0,
     evm.MOD: lambda left, right: left % right if right else 0,
@@ -70,38 +75,22 @@ _READS: dict[int, Callable[[Any], int]] = {
     evm.CALLER: lambda run: int.from_bytes(run.msg.sender),
     evm.CALLVALUE: lambda run: run.msg.value,
     evm.CALLDATASIZE: lambda run: len(run.msg.data),
-    evm.CODESIZE: lambda run: len(run.code),
     evm.RETURNDATASIZE: lambda run: len(run.return_data),
     evm.TIMESTAMP: lambda run: run.state.timestamp,
-    evm.NUMBER: lambda run: run.state.block_number,
     evm.CHAINID: lambda run: run.state.execution_context.chain_id,
-    evm.MSIZE: lambda run: len(run._memory),  # noqa: SLF001 - py-evm's opcode reads it there too
 }
-# opcode: what it does, items it takes, items it gives
-_SIMPLE: dict[int, tuple[int, int, int]] = {
-    evm.AND: (_AND, 2, 1),
-    evm.ADD: (_ADD, 2, 1),
-    evm.MSTORE: (_MSTORE, 2, 0),
-    evm.ISZERO: (_ISZERO, 1, 1),
-    evm.CALLDATALOAD: (_CALLDATALOAD, 1, 1),
-    evm.MLOAD: (_MLOAD, 1, 1),
-    evm.EQ: (_EQ, 2, 1),
-    evm.POP: (_POP, 1, 0),
-    evm.SUB: (_SUB, 2, 1),
-    evm.LT: (_LT, 2, 1),
-    evm.GT: (_GT, 2, 1),
-    evm.SHA3: (_KECCAK, 2, 1),
-    evm.NOT: (_NOT, 1, 1),
-    evm.MSTORE8: (_MSTORE8, 2, 0),
-    evm.PC: (_PUSH, 0, 1),
-    evm.SWAP1: (_SWAP1, 2, 2),
-    **{evm.SWAP1 + n: (_SWAP, n + 2, n + 2) for n in range(1, 16)},
-    **{evm.DUP1 + n: (_DUP, n + 1, n + 2) for n in range(16)},
-    **{evm.PUSH0 + n: (_PUSH, 0, 1) for n in range(33)},
-    **dict.fromkeys(_BINARIES, (_BINARY, 2, 1)),
-    **dict.fromkeys(_READS, (_READ, 0, 1)),
-}
-_MEASURED = {_MSTORE, _MLOAD, _KECCAK, _MSTORE8}  # their gas depends on more than the opcode
+# opcode: what it does, items it takes, items it gives, its argument
+_SIMPLE: dict[int, tuple[int, int, int, Any]] = {evm.POP: (_POP, 1, 0, None), evm.MSTORE: (_MSTORE, 2, 0, None)}
+_SIMPLE |= {evm.AND: (_AND, 2, 1, None), evm.ADD: (_ADD, 2, 1, None), evm.EQ: (_EQ, 2, 1, None)}
+_SIMPLE |= {evm.ISZERO: (_ISZERO, 1, 1, None), evm.NOT: (_NOT, 1, 1, None), evm.SHA3: (_KECCAK, 2, 1, None)}
+_SIMPLE |= {evm.CALLDATALOAD: (_CALLDATALOAD, 1, 1, None), evm.MLOAD: (_MLOAD, 1, 1, None)}
+_SIMPLE |= {opcode: (_BINARY, 2, 1, function) for opcode, function in _BINARIES.items()}
+_SIMPLE |= {opcode: (_READ, 0, 1, function) for opcode, function in _READS.items()}
+_SIMPLE |= {evm.PUSH0 + n: (_PUSH, 0, 1, None) for n in range(33)}
+_SIMPLE |= {evm.DUP1 + n: (_DUP, n + 1, n + 2, -n - 1) for n in range(16)}
+_SIMPLE |= {evm.SWAP1 + n: (_SWAP if n else _SWAP1, n + 2, n + 2, -n - 2) for n in range(16)}
+_STACK_METHODS = ("pop_ints", "pop_bytes", "pop_any", "pop1_int", "pop1_bytes", "pop1_any", "push_int", "push_bytes")
+_MEASURED = {_MSTORE, _MLOAD, _KECCAK}  # their gas depends on more than the opcode
 _GAS = {opcode: CANCUN_OPCODES[opcode].gas_cost for opcode in (*_SIMPLE, evm.JUMP, evm.JUMPI, evm.JUMPDEST)}
 
 
@@ -109,13 +98,11 @@ class Piece(NamedTuple):
     """Opcodes that run one after the other, without a jump in or out, and what follows them.
 
     Attributes:
-        gas: due for all of them before memory and hashing.
-        need: items that have to be on the stack before.
-        room: most items that may be there before, so that the stack never holds more than 1,024.
+        gas: due for all of them, before memory and hashing.
+        need: fewest items that the stack has to hold before.
+        room: most items that it may hold before, so that it never holds more than 1,024.
         body: what to do, each with its argument.
-        end: how it ends.
-        arg: of the end: the target of a jump, or py-evm's opcode function.
-        place: of the opcode that ends it, in bytes from the start of the code.
+        end: how it ends, at ``place``, with ``arg``: the target of a jump, or py-evm's opcode function.
         follow: where the next piece starts if there is no jump.
     """
 
@@ -139,79 +126,58 @@ class Program(dict[int, Piece]):
 
     def __init__(self, code: bytes) -> None:
         super().__init__()
-        self._code = code
+        self._size = len(code)
+        self._code = code + bytes(_WORD + 1)  # beyond its end a code reads as zeros, and zero is STOP
         self.targets = _jump_targets(code)
 
     def __missing__(self, start: int) -> Piece:
         piece = self[start] = self._cut_piece(start)
         return piece
 
-    def _cut_piece(self, start: int) -> Piece:  # noqa: C901, PLR0912 - one branch for each kind of opcode
-        code, end_of_code = self._code, len(self._code)
+    def _cut_piece(self, start: int) -> Piece:
         body: list[tuple[int, Any]] = []
-        measured: list[tuple[int, int]] = []
+        measured: list[tuple[int, int, int]] = []
         gas = height = need = peak = 0
         place = start
-        end, arg, follow = _FALL, None, start
-        while True:
-            opcode = code[place] if place < end_of_code else evm.STOP
-            if opcode == evm.JUMPDEST:
-                if place != start:
-                    follow = place
-                    break
-                gas += _GAS[opcode]
-                place += 1
-                continue
-            if opcode in {evm.JUMP, evm.JUMPI}:
-                end, follow = (_JUMP if opcode == evm.JUMP else _JUMPI), place + 1
-                gas += _GAS[opcode]
-                need = max(need, (1 if opcode == evm.JUMP else 2) - height)
-                if body and body[-1][0] == _PUSH and body[-1][1] in self.targets:
-                    end, arg = (_JUMP_TO if opcode == evm.JUMP else _JUMPI_TO), body.pop()[1]
-                break
-            if opcode not in _SIMPLE:
-                end, arg = _WORLD, CANCUN_OPCODES.get(opcode) or InvalidOpcode(opcode)
-                follow = place + 1 if place < end_of_code else place
-                break
-            kind, takes, gives = _SIMPLE[opcode]
-            value: Any = None
-            width = 0
+        if self._code[place] == evm.JUMPDEST:
+            gas, place = _GAS[evm.JUMPDEST], place + 1
+        while (opcode := self._code[place]) in _SIMPLE:
+            kind, takes, gives, value = _SIMPLE[opcode]
+            width = opcode - evm.PUSH0 if kind == _PUSH else 0
             if kind == _PUSH:
-                width = max(opcode - evm.PUSH0, 0) if opcode != evm.PC else 0
-                value = place if opcode == evm.PC else int.from_bytes(code[place + 1 : place + 1 + width].ljust(width, b"\0"))
-            elif kind == _DUP:
-                value = evm.DUP1 - opcode - 1
-            elif kind == _SWAP:
-                value = evm.SWAP1 - opcode - 2
-            elif kind == _BINARY:
-                value = _BINARIES[opcode]
-            elif kind == _READ:
-                value = _READS[opcode]
+                value = int.from_bytes(self._code[place + 1 : place + 1 + width])
             elif kind in _MEASURED:
-                measured.append((len(body), gas))
-                value = place
+                measured.append((len(body), place, gas))
             body.append((kind, value))
             need = max(need, takes - height)
             height += gives - takes
             peak = max(peak, height)
             gas += _GAS[opcode]
             place += 1 + width
-        for index, before in measured:
-            kind, value = body[index]
-            body[index] = (kind, (value, gas - before))
-        return Piece(gas, need, _STACK_LIMIT - peak, tuple(body), end, arg, place, follow)
+        if opcode in {evm.JUMP, evm.JUMPI}:
+            gas += _GAS[opcode]
+            need = max(need, (1 if opcode == evm.JUMP else 2) - height)
+        for index, where, before in measured:
+            body[index] = (body[index][0], (where, gas - before))
+        return Piece(gas, need, _STACK_LIMIT - peak, *self._end(opcode, body), place, place + (place < self._size))
+
+    def _end(self, opcode: int, body: list[tuple[int, Any]]) -> tuple[tuple[tuple[int, Any], ...], int, Any]:
+        if opcode == evm.JUMPDEST:
+            return tuple(body), _FALL, None
+        if opcode not in {evm.JUMP, evm.JUMPI}:
+            return tuple(body), _WORLD, CANCUN_OPCODES.get(opcode) or InvalidOpcode(opcode)
+        if body and body[-1][0] == _PUSH and body[-1][1] in self.targets:
+            return tuple(body[:-1]), _JUMP_TO if opcode == evm.JUMP else _JUMPI_TO, body[-1][1]
+        return tuple(body), _JUMP if opcode == evm.JUMP else _JUMPI, None
 
 
 def _jump_targets(code: bytes) -> frozenset[int]:
-    targets = []
-    place, end = 0, len(code)
-    while place < end:
+    targets, place = [], 0
+    while place < len(code):
         opcode = code[place]
         if opcode == evm.JUMPDEST:
             targets.append(place)
-        elif evm.PUSH1 <= opcode <= evm.PUSH32:
-            place += opcode - evm.PUSH0
-        place += 1
+        place += opcode - evm.PUSH0 + 1 if evm.PUSH1 <= opcode <= evm.PUSH32 else 1
     return frozenset(targets)
 
 
@@ -223,6 +189,12 @@ def cut(code: bytes) -> Program:
 
 class FastComputation(CancunComputation):  # type: ignore[misc] # py-evm is untyped
     """py-evm's Cancun computation with another loop over the opcodes."""
+
+    def __init__(self, state: Any, message: Any, transaction_context: Any) -> None:
+        super().__init__(state, message, transaction_context)
+        stack = self._stack
+        # py-evm looks each of these up through a slow descriptor when it is first used in a message
+        self.__dict__.update({"stack_" + name: getattr(stack, name) for name in _STACK_METHODS})
 
     @classmethod
     def apply_computation(
@@ -249,163 +221,129 @@ def _continue_in_py_evm(computation: Any, gas: int, place: int) -> None:
     """Go on in py-evm's own loop at ``place``: whatever is wrong there, it finds and names."""
     computation._gas_meter.gas_remaining = gas  # noqa: SLF001 - py-evm has no other way to set it
     computation.code.program_counter = place
-    for opcode in computation.code:
-        try:
+    with suppress(Halt):
+        for opcode in computation.code:
             computation.get_opcode_fn(opcode)(computation=computation)
-        except Halt:
-            break
+
+
+class _OutOfGas(Exception):  # noqa: N818 - no error yet: py-evm's loop makes it one
+    """Memory or a hash costs more gas than there is."""
+
+
+def _grow(ram: Any, gas: int, end: int) -> tuple[int, bytearray]:
+    """Extend memory to hold ``end`` bytes; return what that costs, and the array."""
+    before, after = len(ram) // _WORD, max(len(ram), end + _WORD - 1) // _WORD
+    fee = 3 * (after - before) + after * after // 512 - before * before // 512
+    if fee > gas:
+        raise _OutOfGas
+    ram.extend(0, end)
+    return fee, _bytes_of(ram)
 
 
 def _run(computation: Any) -> None:  # noqa: C901, PLR0912, PLR0915 - a call for each opcode is what this avoids
     program = cut(computation.msg.code)
     targets = program.targets
     data = computation.msg.data_as_bytes
-    meter, counter = computation._gas_meter, computation.code  # noqa: SLF001 - shared with py-evm's opcodes
-    stack: list[int] = computation._stack.values  # noqa: SLF001 - shared with py-evm's opcodes
-    ram = computation._memory  # noqa: SLF001 - shared with py-evm's opcodes
-    memory = ram._bytes
-    size = len(memory)
-    push, pop = stack.append, stack.pop
-    from_bytes = int.from_bytes
-    gas = meter.gas_remaining
-    start = 0
+    meter, counter, ram = computation._gas_meter, computation.code, computation._memory  # noqa: SLF001 - shared with py-evm's opcodes
+    stack: list[Any] = computation._stack.values  # noqa: SLF001 - as above
+    push, pop, from_bytes = stack.append, stack.pop, int.from_bytes
+    memory = _bytes_of(ram)
+    gas, size, start = meter.gas_remaining, len(memory), 0
     while True:
         due, need, room, body, end, arg, place, follow = program[start]
         if due > gas or not need <= len(stack) <= room:
-            _continue_in_py_evm(computation, gas, start)
-            return
+            place = start
+            break
         gas -= due
-        for kind, value in body:
-            if kind == _PUSH:
-                push(value)
-            elif kind == _DUP:
-                push(stack[value])
-            elif kind == _SWAP1:
-                stack[-1], stack[-2] = stack[-2], stack[-1]
-            elif kind == _SWAP:
-                stack[-1], stack[value] = stack[value], stack[-1]
-            elif kind == _AND:
-                left = pop()
-                stack[-1] &= left
-            elif kind == _ADD:
-                left = pop()
-                stack[-1] = stack[-1] + left & _MAX
-            elif kind == _MSTORE:
-                begin = pop()
-                if begin + 32 > size:
-                    fee = _memory_fee(size, begin + 32)
-                    if fee > gas:
-                        push(begin)
-                        _continue_in_py_evm(computation, gas + value[1], value[0])
-                        return
+        try:
+            for kind, value in body:
+                if kind == _PUSH:
+                    push(value)
+                elif kind == _DUP:
+                    push(stack[value])
+                elif kind == _SWAP1:
+                    stack[-1], stack[-2] = stack[-2], stack[-1]
+                elif kind == _SWAP:
+                    stack[-1], stack[value] = stack[value], stack[-1]
+                elif kind == _AND:
+                    left = pop()
+                    stack[-1] &= left
+                elif kind == _ADD:
+                    left = pop()
+                    stack[-1] = stack[-1] + left & _MAX
+                elif kind == _MSTORE:
+                    begin = stack[-1]
+                    if begin + 32 > size:
+                        fee, memory = _grow(ram, gas, begin + 32)
+                        gas, size = gas - fee, len(memory)
+                    pop()
+                    memory[begin : begin + 32] = pop().to_bytes(32, "big")
+                elif kind == _ISZERO:
+                    stack[-1] = 0 if stack[-1] else 1
+                elif kind == _CALLDATALOAD:
+                    begin = stack[-1]
+                    stack[-1] = from_bytes(data[begin : begin + 32].ljust(32, b"\0"), "big")
+                elif kind == _MLOAD:
+                    begin = stack[-1]
+                    if begin + 32 > size:
+                        fee, memory = _grow(ram, gas, begin + 32)
+                        gas, size = gas - fee, len(memory)
+                    stack[-1] = from_bytes(memory[begin : begin + 32], "big")
+                elif kind == _EQ:
+                    left = pop()
+                    stack[-1] = 1 if stack[-1] == left else 0
+                elif kind == _POP:
+                    pop()
+                elif kind == _BINARY:
+                    left = pop()
+                    stack[-1] = value(left, stack[-1])
+                elif kind == _KECCAK:
+                    begin, length = stack[-1], stack[-2]
+                    fee = (length + 31) // 32 * _HASH_WORD_GAS
+                    if fee > gas or (length and begin + length > size):
+                        more, memory = _grow(ram, gas - fee, begin + length)
+                        fee, size = fee + more, len(memory)
                     gas -= fee
-                    ram.extend(begin, 32)
-                    memory = ram._bytes
-                    size = len(memory)
-                memory[begin : begin + 32] = pop().to_bytes(32, "big")
-            elif kind == _ISZERO:
-                stack[-1] = 0 if stack[-1] else 1
-            elif kind == _CALLDATALOAD:
-                begin = stack[-1]
-                stack[-1] = from_bytes(data[begin : begin + 32].ljust(32, b"\0"), "big")
-            elif kind == _MLOAD:
-                begin = stack[-1]
-                if begin + 32 > size:
-                    fee = _memory_fee(size, begin + 32)
-                    if fee > gas:
-                        _continue_in_py_evm(computation, gas + value[1], value[0])
-                        return
-                    gas -= fee
-                    ram.extend(begin, 32)
-                    memory = ram._bytes
-                    size = len(memory)
-                stack[-1] = from_bytes(memory[begin : begin + 32], "big")
-            elif kind == _EQ:
-                left = pop()
-                stack[-1] = 1 if stack[-1] == left else 0
-            elif kind == _POP:
-                pop()
-            elif kind == _SUB:
-                left = pop()
-                stack[-1] = left - stack[-1] & _MAX
-            elif kind == _LT:
-                left = pop()
-                stack[-1] = 1 if left < stack[-1] else 0
-            elif kind == _GT:
-                left = pop()
-                stack[-1] = 1 if left > stack[-1] else 0
-            elif kind == _BINARY:
-                left = pop()
-                stack[-1] = value(left, stack[-1])
-            elif kind == _KECCAK:
-                begin, length = stack[-1], stack[-2]
-                fee = (length + 31) // 32 * _HASH_WORD_GAS
-                if length and begin + length > size:
-                    fee += _memory_fee(size, begin + length)
-                if fee > gas:
-                    _continue_in_py_evm(computation, gas + value[1], value[0])
-                    return
-                gas -= fee
-                if length and begin + length > size:
-                    ram.extend(begin, length)
-                    memory = ram._bytes
-                    size = len(memory)
-                pop()
-                stack[-1] = from_bytes(keccak(bytes(memory[begin : begin + length])), "big")
-            elif kind == _READ:
-                push(value(computation))
-            elif kind == _NOT:
-                stack[-1] ^= _MAX
-            else:
-                begin = pop()
-                if begin >= size:
-                    fee = _memory_fee(size, begin + 1)
-                    if fee > gas:
-                        push(begin)
-                        _continue_in_py_evm(computation, gas + value[1], value[0])
-                        return
-                    gas -= fee
-                    ram.extend(begin, 1)
-                    memory = ram._bytes
-                    size = len(memory)
-                memory[begin] = pop() & 0xFF
+                    pop()
+                    stack[-1] = from_bytes(keccak(bytes(memory[begin : begin + length])), "big")
+                elif kind == _READ:
+                    push(value(computation))
+                else:
+                    stack[-1] ^= _MAX
+        except _OutOfGas:
+            place, rest = value
+            gas += rest
+            break
         if end == _FALL:
-            start = follow
+            start = place
         elif end == _JUMPI_TO:
             start = arg if pop() else follow
         elif end == _JUMP:
             start = pop()
             if start not in targets:
                 push(start)
-                _continue_in_py_evm(computation, gas + _GAS[evm.JUMP], place)
-                return
+                gas += _GAS[evm.JUMP]
+                break
         elif end == _JUMP_TO:
             start = arg
         elif end == _WORLD:
             meter.gas_remaining = gas
-            counter.program_counter = follow
+            counter.program_counter = start = follow
             try:
                 arg(computation=computation)
             except Halt:
                 return
             gas = meter.gas_remaining
-            memory = ram._bytes
+            memory = _bytes_of(ram)
             size = len(memory)
             if stack and type(stack[-1]) is bytes:
                 stack[-1] = from_bytes(stack[-1], "big")
-            start = follow
         else:
-            target = pop()
+            start = pop()
             if not pop():
                 start = follow
-            elif target in targets:
-                start = target
-            else:
-                stack += (1, target)
-                _continue_in_py_evm(computation, gas + _GAS[evm.JUMPI], place)
-                return
-
-
-def _memory_fee(size: int, end: int) -> int:
-    before, after = size // 32, (end + 31) // 32
-    return 3 * (after - before) + after * after // 512 - before * before // 512
+            elif start not in targets:
+                stack += (1, start)
+                gas += _GAS[evm.JUMPI]
+                break
+    _continue_in_py_evm(computation, gas, place)

@@ -7,51 +7,57 @@ Layer: ledger. Not here: the loop itself (``interpreter``).
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import lru_cache
 from typing import Any, NamedTuple
 
 import rlp
-from eth.constants import BLANK_ROOT_HASH, EMPTY_SHA3
-from eth.db.account import AccountDB
+from eth._utils.address import generate_contract_address
+from eth.constants import BLANK_ROOT_HASH, CREATE_CONTRACT_ADDRESS, EMPTY_SHA3
 from eth.db.accesslog import KeyAccessLoggerDB
+from eth.db.account import AccountDB
 from eth.db.batch import BatchDB
 from eth.db.cache import CacheDB
 from eth.db.hash_trie import HashTrie
 from eth.db.journal import JournalDB
 from eth.db.storage import AccountStorageDB, StorageLookup
 from eth.rlp.accounts import Account
-from eth.vm.forks.cancun.state import CancunState
-from eth.vm.interrupt import MissingBytecode
+from eth.vm.forks.cancun.constants import BLOB_TX_TYPE
+from eth.vm.forks.cancun.state import CancunState, CancunTransactionExecutor
+from eth.vm.interrupt import MissingBytecode, MissingStorageTrieNode
+from eth.vm.message import Message
 from rlp.codec import encode_raw, length_prefix
 from trie import HexaryTrie
 from trie.constants import BLANK_NODE, BLANK_NODE_HASH
+from trie.exceptions import InvalidNode
+from trie.validation import validate_is_node
 
 from chainsec.config import interpreter_choice
 from chainsec.digest import keccak
 from chainsec.ledger.interpreter import FastComputation
 
-__all__ = ["LedgerState", "LedgerTrie", "decode_node", "encode_node", "state_class"]
+__all__ = ["LedgerState", "LedgerTrie", "decode_integer", "decode_node", "encode_node", "state_class"]
 
 _CACHED_ACCOUNTS = 4096
 _HASH_BYTES = 32
 _PAIR_ITEMS = 2
 _BRANCH_ITEMS = 17
 # RLP: where each kind of item starts
-_EMPTY, _HASH, _LONG, _LONGER, _LIST, _LONG_LIST = 0x80, 0xA0, 0xB8, 0xB9, 0xC0, 0xF8
+_EMPTY, _HASH, _LONG, _LIST, _LONG_LIST = 0x80, 0xA0, 0xB8, 0xC0, 0xF8
 _LEAST_LONG = 56
 
 
 def decode_node(encoded: bytes) -> Any:
-    """Return the items of an encoded trie node; equals ``rlp.decode``, in results and in errors.
+    r"""Return the items of an encoded trie node; equals ``rlp.decode``, in results and in errors.
 
     >>> decode_node(bytes.fromhex("c3208180"))
-    [b' ', b'\\x80']
+    [b' ', b'\x80']
     """
     end = len(encoded)
     head = encoded[0] if end else 0
     if head == _LONG_LIST + 1 and end - 3 == int.from_bytes(encoded[1:3]) and encoded[1]:
         at = 3
-    elif head == _LONG_LIST and end - 2 == encoded[1] >= _LEAST_LONG:
+    elif head == _LONG_LIST and end - 2 == int.from_bytes(encoded[1:2]) >= _LEAST_LONG:
         at = 2
     elif _LIST <= head < _LONG_LIST and end - 1 == head - _LIST:
         at = 1
@@ -71,7 +77,7 @@ def decode_node(encoded: bytes) -> Any:
             at += 1
         else:
             start = at + 1
-            if head == _LONG and encoded[start : start + 1] >= b"8":
+            if head == _LONG and int.from_bytes(encoded[start : start + 1]) >= _LEAST_LONG:
                 start, length = start + 1, encoded[start]
             elif head < _LONG and (head > _EMPTY + 1 or encoded[start : start + 1] >= b"\x80"):
                 length = head - _EMPTY
@@ -82,50 +88,67 @@ def decode_node(encoded: bytes) -> Any:
     return items if at == end else rlp.decode(encoded)
 
 
-def encode_node(node: list[Any]) -> bytes:
-    """Return the encoding of a trie node's items; equals ``rlp.codec.encode_raw``.
+def decode_integer(encoded: bytes) -> int:
+    """Return an encoded whole number; equals ``rlp.decode`` with ``big_endian_int``, in results and in errors.
 
-    >>> encode_node([b" ", b"\\x80"]).hex()
+    >>> decode_integer(bytes.fromhex("820400"))
+    1024
+    """
+    size = len(encoded) - 1
+    if size > 1 and encoded[0] == _EMPTY + size and encoded[1]:
+        return int.from_bytes(encoded[1:])
+    return int(rlp.decode(encoded, sedes=rlp.sedes.big_endian_int))
+
+
+def encode_node(node: list[Any]) -> bytes:
+    r"""Return the encoding of a trie node's items; equals ``rlp.codec.encode_raw``.
+
+    >>> encode_node([b" ", b"\x80"]).hex()
     'c3208180'
     """
-    payload = b"".join(
-        [
-            b"\xa0" + item if len(item) == _HASH_BYTES and type(item) is bytes else encode_raw(item) if item else b"\x80"
-            for item in node
-        ]
-    )
+    if len(node) != _BRANCH_ITEMS or {*map(type, node)} != {bytes} or not {*map(len, node)} <= {0, _HASH_BYTES}:
+        return bytes(encode_raw(node))
+    payload = b"".join([b"\xa0" + item if item else b"\x80" for item in node])
     return bytes(length_prefix(len(payload), _LIST)) + payload
+
+
+def _compact(path: str, *, is_leaf: bool) -> bytes:
+    flag = "31" if len(path) % 2 else "20"
+    return bytes.fromhex((flag[0] if is_leaf else flag[1]) + ("" if len(path) % 2 else "0") + path)
+
+
+def _expand(prefix: bytes) -> tuple[bool, str]:
+    path = prefix.hex()
+    return path[0] in "23", path[1:] if path[0] in "13" else path[2:]
 
 
 class LedgerTrie(HexaryTrie):  # type: ignore[misc] # the trie library is untyped
     """The library's trie with shorter ways down to a value and from a node to its hash."""
 
-    __slots__ = ()
+    root_hash: bytes
 
     def get(self, key: bytes) -> bytes:
         """Return the value under ``key``, empty where there is none."""
         path, at = key.hex(), 0
-        try:
+        with suppress(KeyError):  # a node is missing: the library names it
             node = self.get_node(self.root_hash)
-            while True:
+            while type(node) is list:
                 if len(node) == _BRANCH_ITEMS and at < len(path):
                     node = self.get_node(node[int(path[at], 16)])
                     at += 1
-                elif len(node) == _PAIR_ITEMS:
-                    prefix = node[0].hex()
-                    part = prefix[1:] if prefix[0] in "13" else prefix[2:]
-                    if prefix[0] in "23":
-                        return bytes(node[1]) if path[at:] == part else b""
-                    if not path.startswith(part, at):
-                        return b""
-                    at += len(part)
-                    node = self.get_node(node[1])
-                elif not node:
+                    continue
+                if len(node) != _PAIR_ITEMS:
+                    break
+                is_leaf, part = _expand(node[0])
+                if is_leaf:
+                    return bytes(node[1]) if path[at:] == part else b""
+                if not path.startswith(part, at):
                     return b""
-                else:
-                    return bytes(super().get(key))
-        except KeyError:
-            return bytes(super().get(key))  # names the node that is missing
+                at += len(part)
+                node = self.get_node(node[1])
+            if node == BLANK_NODE:
+                return b""
+        return bytes(super().get(key))
 
     def get_node(self, node_hash: Any) -> Any:
         """Return the items of the node with this hash, or of one held in its parent."""
@@ -135,29 +158,72 @@ class LedgerTrie(HexaryTrie):  # type: ignore[misc] # the trie library is untype
             return super().get_node(node_hash)
         return decode_node(self.db[node_hash] if len(node_hash) == _HASH_BYTES else node_hash)
 
+    def set(self, key: bytes, value: bytes) -> None:
+        """Put ``value`` under ``key``; an empty one deletes it."""
+        if not value or type(key) is not bytes or type(value) is not bytes:
+            super().set(key, value)
+            return
+        with self._prune_on_success():
+            try:
+                root = self._put(self.root_hash, key.hex(), value)
+            except KeyError as error:
+                self._raise_missing_node(error, key)
+            self.root_hash = self._set_raw_node(root)
+
+    def _put(self, reference: Any, path: str, value: bytes) -> Any:
+        node = self.get_node(reference)
+        if node == BLANK_NODE:
+            return [_compact(path, is_leaf=True), value]
+        if type(node) is not list or len(node) not in {_PAIR_ITEMS, _BRANCH_ITEMS}:
+            raise InvalidNode("Unable to determine node type")
+        if self.is_pruning and type(reference) is bytes:
+            self._pending_prune_keys[reference] += 1
+        if len(node) == _BRANCH_ITEMS:
+            if path:
+                at = int(path[0], 16)
+                node[at] = self._persist_node(self._put(node[at], path[1:], value))
+            else:
+                node[-1] = value
+            return node
+        is_leaf, part = _expand(node[0])
+        if is_leaf and part == path:
+            return [node[0], value]
+        if not is_leaf and path.startswith(part):
+            return [node[0], self._persist_node(self._put(node[1], path[len(part) :], value))]
+        differs = (one != other for one, other in zip(part, path, strict=False))
+        shared = next((n for n, is_other in enumerate(differs) if is_other), min(len(part), len(path)))
+        branch = [b""] * _BRANCH_ITEMS
+        self._hang(branch, part[shared:], node[1], is_leaf=is_leaf)
+        self._hang(branch, path[shared:], value, is_leaf=True)
+        return [_compact(path[:shared], is_leaf=False), self._persist_node(branch)] if shared else branch
+
+    def _hang(self, branch: list[Any], path: str, item: Any, *, is_leaf: bool) -> None:
+        if not path:
+            branch[-1] = item
+        elif len(path) == 1 and not is_leaf:
+            branch[int(path, 16)] = item
+        else:
+            branch[int(path[0], 16)] = self._persist_node([_compact(path[1:], is_leaf=is_leaf), item])
+
     def _node_to_db_mapping(self, node: Any) -> Any:
-        is_plain = type(node) is list and (
-            [*map(type, node)] == [bytes, bytes]
-            if len(node) == _PAIR_ITEMS
-            else len(node) == _BRANCH_ITEMS
-            and type(node[-1]) is bytes
-            and all(type(item) is bytes and len(item) in (0, _HASH_BYTES) for item in node[:-1])
-        )
-        if not is_plain:
-            return self._create_node_to_db_mapping(node)
+        validate_is_node(node)
+        if not node:
+            return BLANK_NODE, None
         encoded = encode_node(node)
         return (node, None) if len(encoded) < _HASH_BYTES else (keccak(encoded), encoded)
 
 
 class _StorageLookup(StorageLookup):  # type: ignore[misc] # py-evm is untyped
-    def _get_write_trie(self) -> LedgerTrie:
-        if self._trie_nodes_batch is None:
-            self._trie_nodes_batch = BatchDB(self._db, read_through_deletes=True)
+    _write_trie: Any
+    _trie_nodes_batch: Any
+
+    def _get_write_trie(self) -> Any:
         if self._write_trie is None:
+            self._trie_nodes_batch = BatchDB(self._db, read_through_deletes=True)
             self._write_trie = LedgerTrie(self._trie_nodes_batch, root_hash=self._starting_root_hash, prune=True)
         return self._write_trie
 
-    def _get_read_trie(self) -> LedgerTrie:
+    def _get_read_trie(self) -> Any:
         if self._write_trie is not None:
             return self._write_trie
         return LedgerTrie(self._db, root_hash=self._starting_root_hash)
@@ -170,6 +236,18 @@ class _Storage(AccountStorageDB):  # type: ignore[misc] # py-evm is untyped
         self._storage_cache = CacheDB(self._storage_lookup)
         self._locked_changes = JournalDB(self._storage_cache)
         self._journal_storage = JournalDB(self._locked_changes)
+
+    def get(self, slot: int, from_journal: bool = True) -> int:  # noqa: FBT001, FBT002 - py-evm's signature
+        self._accessed_slots.add(slot)
+        try:
+            encoded = (self._journal_storage if from_journal else self._locked_changes)[
+                slot.to_bytes(max(1, (slot.bit_length() + 7) // 8))
+            ]
+        except MissingStorageTrieNode:
+            raise
+        except KeyError:
+            return 0
+        return decode_integer(encoded) if encoded else 0
 
 
 class _Account(NamedTuple):
@@ -192,9 +270,7 @@ def _encode_account(account: _Account) -> bytes:
     return bytes(rlp.encode(Account(*account), sedes=Account))
 
 
-class LedgerAccountDB(AccountDB):  # type: ignore[misc] # py-evm is untyped
-    """py-evm's accounts on ``LedgerTrie``, each encoded and decoded once."""
-
+class _Accounts(AccountDB):  # type: ignore[misc] # py-evm is untyped
     def __init__(self, db: Any, state_root: bytes = BLANK_ROOT_HASH) -> None:
         super().__init__(db, state_root)
         self._trie = HashTrie(LedgerTrie(self._batchtrie, state_root, prune=True))
@@ -203,7 +279,6 @@ class LedgerAccountDB(AccountDB):  # type: ignore[misc] # py-evm is untyped
         self._journaltrie = JournalDB(self._trie_cache)
 
     def get_code(self, address: bytes) -> bytes:
-        """Return an account's code, without copying the list of what was read."""
         code_hash = self.get_code_hash(address)
         if code_hash == EMPTY_SHA3:
             return b""
@@ -214,6 +289,12 @@ class LedgerAccountDB(AccountDB):  # type: ignore[misc] # py-evm is untyped
         finally:
             if code_hash in self._raw_store_db._keys_read:  # noqa: SLF001 - the public name copies the whole set
                 self._accessed_bytecodes.add(address)
+
+    def is_storage_warm(self, address: bytes, slot: int) -> bool:
+        return self._get_storage_tracker_key(address, slot) in self._journal_accessed_state._journal._current_values  # noqa: SLF001 - a key stands there or not; it is never marked as deleted
+
+    def is_address_warm(self, address: bytes) -> bool:
+        return address in self._journal_accessed_state._journal._current_values  # noqa: SLF001 - as for slots
 
     def _get_address_store(self, address: bytes) -> Any:
         store = self._account_stores.get(address)
@@ -236,11 +317,36 @@ class LedgerAccountDB(AccountDB):  # type: ignore[misc] # py-evm is untyped
         self._journaltrie[address] = _encode_account(account)
 
 
+class _Executor(CancunTransactionExecutor):  # type: ignore[misc] # py-evm is untyped
+    def build_evm_message(self, transaction: Any) -> Any:
+        state = self.vm_state
+        # py-evm writes out code, data and transaction for a log that is off as a rule
+        if state.logger.show_debug2:
+            return super().build_evm_message(transaction)
+        fee = transaction.gas * state.get_gas_price(transaction)
+        if transaction.type_id == BLOB_TX_TYPE:
+            fee += self.calc_data_fee(transaction)
+        sender, to = transaction.sender, transaction.to
+        state.delta_balance(sender, -fee)
+        state.increment_nonce(sender)
+        is_create = to == CREATE_CONTRACT_ADDRESS
+        return Message(
+            gas=transaction.gas - transaction.intrinsic_gas,
+            to=to,
+            sender=sender,
+            value=transaction.value,
+            data=b"" if is_create else transaction.data,
+            code=transaction.data if is_create else state.get_code(to),
+            create_address=generate_contract_address(sender, state.get_nonce(sender) - 1) if is_create else None,
+        )
+
+
 class LedgerState(CancunState):  # type: ignore[misc] # py-evm is untyped
     """py-evm's Cancun state, whose messages run in the fast loop."""
 
     computation_class = FastComputation
-    account_db_class = LedgerAccountDB
+    account_db_class = _Accounts
+    transaction_executor_class = _Executor
 
 
 def state_class() -> Any:

@@ -146,7 +146,7 @@ class _Villains:
             rng, [d for d in range(self._first, self._last) if person.planned[d] or not daytime] or [self._first]
         )
         foreign = f"lt-{int(rng.integers(16**4)):04x}"
-        hijacked = chance(rng, 0.2)
+        hijacked = chance(rng, 0.1)
         house = self._house(person)
         for night in range(1 + int(rng.integers(3))):
             hour = 24.0 * (start + night) + (rng.uniform(8.0, 17.0) if daytime else rng.normal(21.5, 2.5))
@@ -162,7 +162,7 @@ class _Villains:
                 if chance(rng, 0.2):  # what lies open on the victim's own worklist
                     patient = pick(rng, self._own_patients(person, hour) or house)
                 kind = weigh(rng, {"admin": 0.15, "chart": 0.45, patient.specialty: 0.40})
-                purpose = "diagnosis" if person.role == "lab" else "emergency" if chance(rng, 0.2) else "treatment"
+                purpose = "diagnosis" if person.role == "lab" else "emergency" if chance(rng, 0.15) else "treatment"
                 busy = replace(place, reads=1.8)
                 yield from self._request("stolen_credentials", person, patient, kind, purpose, hour=hour, place=busy)
 
@@ -190,13 +190,13 @@ class _Villains:
         ]
         known = [p for p in strangers if p.group != "regular"]
         near = [p for p in strangers if (stay := p.stay_at(hour)) and stay.ward == person.ward_on(day)]
-        if near and chance(rng, 0.4):
+        if near and chance(rng, 0.2):
             strangers, known = near, []
         if not strangers:
             return
-        patient = pick(rng, known if known and chance(rng, 0.55) else strangers)
+        patient = pick(rng, known if known and chance(rng, 0.7) else strangers)
         purpose = {"clerk": weigh(rng, {"administration": 0.3, "billing": 0.7}), "lab": "diagnosis"}.get(
-            person.role, "emergency" if chance(rng, 0.35) else "treatment"
+            person.role, "emergency" if chance(rng, 0.3) else "treatment"
         )
         for _ in range(1 + int(rng.integers(3))):
             kind = weigh(rng, {"admin": 0.15, "chart": 0.5, patient.specialty: 0.35})
@@ -226,7 +226,7 @@ class _Villains:
             patient = pick(rng, pool)
             kind = pick(rng, claimed[1])
             kind = patient.specialty if kind == "third" else kind
-            action = "export" if chance(rng, 0.35) else "read"
+            action = "export" if chance(rng, 0.5) else "read"
             yield from self._request(
                 "purpose_misuse", person, patient, kind, claimed[0], hour=hour, place=place, action=action
             )
@@ -251,12 +251,12 @@ class _Villains:
             kind = weigh(
                 rng, {"chart": 0.6, patient.specialty: 0.4} if purpose != "billing" else {"admin": 0.5, "chart": 0.5}
             )
-            action = "export" if chance(rng, 0.7) else "read"
+            action = "export" if chance(rng, 0.8) else "read"
             place = replace(choose_place(rng, person, day), reads=9.0, volume_factor=3.0, export_rate=1.0, spread=0.12)
             yield from self._request(
                 "mass_export", person, patient, kind, purpose, hour=hour, place=place, action=action
             )
-            hour += float(rng.exponential(0.3))
+            hour += float(rng.exponential(0.2))
 
     def _plausible(self, person: Staff, hour: float, taken: set[str]) -> Patient:
         """Return a patient whom nobody would wonder about, and note them as taken.
@@ -313,7 +313,7 @@ class _Villains:
                 patient = self._plausible(person, hour, taken)
                 kind = weigh(rng, {"admin": 0.1, "chart": 0.6, patient.specialty: 0.3})
                 place = replace(choose_place(rng, person, day), reads=4.0, volume_factor=2.2, export_rate=1.0)
-                action = "export" if chance(rng, 0.7) else "read"
+                action = "export" if chance(rng, 0.8) else "read"
                 yield from self._request(
                     "slow_exfiltration", person, patient, kind, purpose, hour=hour, place=place, action=action
                 )

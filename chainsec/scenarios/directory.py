@@ -1,6 +1,6 @@
 """The directory a run lives in: settings, chain, contexts, receipts, uses, outcomes, models, report, seal.
 
-Layer: scenarios. Not here: what is written (``play``) and how it is verified (``verify``).
+Layer: scenarios. Not here: what is written (``play``) and how it is proved (``audit``).
 """
 
 from __future__ import annotations
@@ -9,21 +9,34 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 import shutil
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any, Self
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Any, Self
 
 from chainsec.digest import canonical_json
 from chainsec.errors import RunInUse, RunMismatch
 from chainsec.journal import Journal, write_atomically
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+FORMAT = 1
 SETTINGS = "run.json"
 CHAIN = "chain.sqlite"
 JOURNALS = ("contexts", "receipts", "uses", "outcomes")
+MODELS = "models"
 SEAL = "seal.json"
 TIMINGS = "timings.jsonl"
 LOCK = ".lock"
+
+_OWN_FILES = re.compile(
+    rf"{re.escape(CHAIN)}(-wal|-shm|-journal|\.seal|\.new)?|({'|'.join(JOURNALS)})\.jsonl|{re.escape(TIMINGS)}"
+    r"|(run|seal|report)\.json|report\.html|models|\.lock|\.report-staging"
+)
+_DRAFT = re.compile(r"\.[a-z]+\.json\.\d+")
+"""What a killed ``write_atomically`` leaves behind."""
 
 
 class RunDirectory:
@@ -37,21 +50,32 @@ class RunDirectory:
     Raises:
         RunInUse: another process works here.
         RunMismatch: the directory holds another run, or files that are no run.
+
+    >>> import tempfile, pathlib
+    >>> folder = pathlib.Path(tempfile.mkdtemp()) / "run"
+    >>> with RunDirectory(folder, {"seed": 1}) as directory:
+    ...     directory.is_finished, directory.chain_path.name
+    (False, 'chain.sqlite')
+    >>> RunDirectory(folder, {"seed": 2})
+    Traceback (most recent call last):
+    chainsec.errors.RunMismatch: ...: holds a run with another seed; choose another directory or start afresh
     """
 
     def __init__(self, path: Path, settings: Mapping[str, Any]) -> None:
         self.path = path
         _refuse_strangers(path)
         path.mkdir(parents=True, exist_ok=True)
-        self._lock = _lock(path)
-        try:
-            self._settle_settings(settings)
-        except BaseException:
-            os.close(self._lock)
-            raise
-        self.contexts, self.receipts, self.uses, self.outcomes = (
-            Journal(path / f"{name}.jsonl") for name in JOURNALS
-        )
+        with ExitStack() as opened:
+            opened.enter_context(_locked(path))
+            self.settings = canonical_json(settings)
+            self._settle_settings(self.settings)
+            if not self.is_finished:
+                _clean(path)
+            journals = [Journal(path / f"{name}.jsonl") for name in JOURNALS]
+            for journal in journals:
+                opened.callback(journal.close)
+            self.contexts, self.receipts, self.uses, self.outcomes = journals
+            self._opened = opened.pop_all()
 
     def __enter__(self) -> Self:
         return self
@@ -71,17 +95,22 @@ class RunDirectory:
 
     def close(self) -> None:
         """Flush everything and give the lock back."""
-        for journal in (self.contexts, self.receipts, self.uses, self.outcomes):
-            journal.close()
-        os.close(self._lock)
+        self._opened.close()
 
     def keep_model(self, digest: str, files: Mapping[str, bytes]) -> None:
-        """Write a model's canonical files under its digest, each whole or not at all."""
-        folder = self.path / "models" / digest
+        """Write a model's canonical files under its digest, each whole or not at all.
+
+        Raises:
+            RunMismatch: another file stands there.
+        """
+        folder = self.path / MODELS / digest
         folder.mkdir(parents=True, exist_ok=True)
         for name, content in sorted(files.items()):
-            if not (folder / name).exists():
-                write_atomically(folder / name, content)
+            file = folder / name
+            if not file.exists():
+                write_atomically(file, content)
+            elif file.read_bytes() != content:
+                raise RunMismatch(f"{file}: is not the file that this run writes there", path=str(file))
 
     def require_consumed(self) -> None:
         """Refuse records beyond the end of the run. Raises: RunMismatch."""
@@ -94,74 +123,145 @@ class RunDirectory:
             file.write(canonical_json(record) + b"\n")
 
     def timings(self) -> list[dict[str, Any]]:
-        """Return the measurements of every start of this run; a torn last line is passed over."""
+        """Return the measurements of every start of this run."""
         path = self.path / TIMINGS
-        lines = path.read_bytes().split(b"\n")[:-1] if path.exists() else []
-        return [json.loads(line) for line in lines]
+        return [json.loads(line) for line in path.read_bytes().splitlines()] if path.exists() else []
 
     def seal(self) -> None:
-        """Write the digest of every file: from now on one flipped byte anywhere shows."""
-        write_atomically(self.path / SEAL, seal_content(digest_files(self.path)))
+        """Write the digest of every file: from now on one flipped byte anywhere shows.
 
-    def _settle_settings(self, settings: Mapping[str, Any]) -> None:
+        What is sealed is on the disk first, so that no crash leaves a seal over files that are not there.
+        """
+        digests = digest_files(self.path)
+        for name in digests:
+            _sync(self.path / name)
+        write_atomically(self.path / SEAL, seal_content(digests))
+        _sync(self.path)
+
+    def _settle_settings(self, content: bytes) -> None:
         path = self.path / SETTINGS
-        content = canonical_json(settings)
         if not path.exists():
             write_atomically(path, content)
-        elif path.read_bytes() != content:
-            key = _first_difference(json.loads(path.read_bytes()), json.loads(content))
-            raise RunMismatch(
-                f"{self.path}: holds a run with another {key}; choose another directory or start afresh",
-                path=str(self.path),
-                key=key,
-            )
+            return
+        found = path.read_bytes()
+        if found == content:
+            return
+        key = _first_difference(json.loads(found), json.loads(content)) or "way of writing"
+        raise RunMismatch(
+            f"{self.path}: holds a run with another {key}; choose another directory or start afresh",
+            path=str(self.path),
+            key=key,
+        )
 
 
 def digest_files(path: Path) -> dict[str, str]:
-    """Return the SHA-256 of every file of a run except seal, lock and drafts, by relative name."""
+    """Return the SHA-256 of every file of a run except its seal and its lock, by relative name."""
     digests = {}
     for file in sorted(path.rglob("*")):
         name = file.relative_to(path).as_posix()
-        if file.is_file() and name not in (SEAL, LOCK) and not file.name.startswith("."):
-            with file.open("rb") as content:
-                digests[name] = hashlib.file_digest(content, "sha256").hexdigest()
+        if name in {SEAL, LOCK} or (file.is_dir() and not file.is_symlink()):
+            continue
+        if file.is_symlink() or not file.is_file():
+            digests[name] = "no file"
+            continue
+        with file.open("rb") as content:
+            digests[name] = hashlib.file_digest(content, "sha256").hexdigest()
     return digests
+
+
+def seal_content(digests: Mapping[str, str]) -> bytes:
+    """Return the text of a seal over files with these digests."""
+    return canonical_json({"format": FORMAT, "files": dict(digests)})
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Keep a run's directory as it is while it is read; nothing in it is touched.
+
+    Raises:
+        RunInUse: a process works there, so that its files do not fit together at any moment.
+    """
+    try:
+        descriptor = os.open(path / LOCK, os.O_RDONLY)
+    except OSError:  # a copy without its lock: nobody works there
+        yield
+        return
+    try:
+        _take(descriptor, fcntl.LOCK_SH, path)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def discard_run(path: Path) -> None:
     """Delete the run in ``path``, if there is one.
 
     Raises:
-        RunMismatch: the directory holds something else.
+        RunMismatch: the directory holds something else, or something besides a run.
         RunInUse: another process works there.
     """
     _refuse_strangers(path)
-    if path.exists():
-        os.close(_lock(path))
+    if not path.exists():
+        return
+    for file in sorted(path.iterdir()):
+        if not _OWN_FILES.fullmatch(file.name) and not _DRAFT.fullmatch(file.name):
+            raise RunMismatch(
+                f"{path}: holds {file.name}, which is no part of a run; nothing was deleted", path=str(path)
+            )
+    with _locked(path):
         shutil.rmtree(path)
-
-
-def seal_content(digests: Mapping[str, str]) -> bytes:
-    """Return the text of a seal over files with these digests."""
-    return canonical_json({"format": 1, "files": dict(digests)})
 
 
 def _refuse_strangers(path: Path) -> None:
     if path.exists() and not path.is_dir():
         raise RunMismatch(f"{path}: is not a directory", path=str(path))
     names = {file.name for file in path.iterdir()} - {LOCK} if path.exists() else set()
-    if names and SETTINGS not in names and not all(name.startswith(f".{SETTINGS}") for name in names):
+    if SETTINGS in names:
+        try:
+            settings = json.loads((path / SETTINGS).read_bytes())
+        except ValueError:
+            settings = None
+        if not isinstance(settings, dict):
+            raise RunMismatch(f"{path}: its {SETTINGS} is not that of a run", path=str(path))
+    elif not all(_DRAFT.fullmatch(name) for name in names):
         raise RunMismatch(f"{path}: is not empty and holds no run", path=str(path))
 
 
-def _lock(path: Path) -> int:
+def _clean(path: Path) -> None:
+    """Remove what a killed process left half-written, and cut a torn measurement off."""
+    for draft in path.rglob(".*.json.*"):
+        if _DRAFT.fullmatch(draft.name):
+            draft.unlink()
+    (path / f"{CHAIN}.new").unlink(missing_ok=True)
+    timings = path / TIMINGS
+    if timings.exists():
+        whole = timings.read_bytes().rfind(b"\n") + 1
+        os.truncate(timings, whole)
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
     descriptor = os.open(path / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
+        _take(descriptor, fcntl.LOCK_EX, path)
+        yield
+    finally:
         os.close(descriptor)
+
+
+def _take(descriptor: int, kind: int, path: Path) -> None:
+    try:
+        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+    except OSError as error:
         raise RunInUse(f"{path}: another process works in this run", path=str(path)) from error
-    return descriptor
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _first_difference(old: Any, new: Any, prefix: str = "") -> str:

@@ -8,15 +8,17 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from chainsec.digest import canonical_json, keccak
 from chainsec.errors import AuditFailed, ConfigError
 from chainsec.journal import write_atomically
 from chainsec.primitives import Hash32
 from chainsec.scenarios.audit import open_evidence
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
 
 COLUMNS = ("block", "time_s", "transaction", "log_index", "contract", "event", "arguments", "record")
 _RECORD_FILES = ("contexts.jsonl", "receipts.jsonl")
@@ -93,4 +95,3 @@ def _plain(value: Any) -> Any:
 
 def _cell(record: Any) -> str:
     return "" if record is None else canonical_json(record).decode()
-

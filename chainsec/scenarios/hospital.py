@@ -46,7 +46,7 @@ AFTERCARE_H, CLINIC_H = 120.0, 24.0
 """For how long after a stay, and how near a clinic visit, a clinician still has reason to look, in hours."""
 CONSULT_SHARE, CLINIC_SHARE = 0.15, 0.25
 """Shares of patients whom one clinician is consulted on, or sees in the clinic."""
-CASELOAD_RATE = 0.88
+CASELOAD_RATE = 0.92
 """Share of office and laboratory work that stays within the own caseload."""
 QUARTER_END_DAYS = (25, 30)
 """First and one past the last day of the quarter's closing, when billing is busy."""
@@ -241,7 +241,7 @@ def _reveal(rng: np.random.Generator, attempt: Attempt, live_from_s: int) -> int
 
 
 def hospital(
-    seed: int, *, days: int = 30, history_days: int = 10, staff: int = 60, records: int = 300, intensity: float = 1.0
+    seed: int, *, days: int = 30, history_days: int = 12, staff: int = 60, records: int = 300, intensity: float = 1.0
 ) -> Workload:
     """Draw the hospital workload of one seed: 3 organisations, normal life, and six kinds of abuse.
 

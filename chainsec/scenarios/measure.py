@@ -6,7 +6,6 @@ Layer: scenarios. Not here: playing (``play``), formulas (``quality``), showing 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -41,6 +40,8 @@ from chainsec.scenarios.report_schema import (
 from chainsec.services.access import Basis, Status
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
     from chainsec.defence.policy import Thresholds
     from chainsec.scenarios.play import Episode, Play, ThreatSeen
     from chainsec.scenarios.workload import Attempt, Workload
@@ -60,7 +61,7 @@ class Judged:
         attempt: what was asked.
         score: risk score, high = suspicious.
         outcome: granted, denied or escalated.
-        revoked: whether the grant was cut off later.
+        revoked: whether the grant was cut off later: taken back, or its holder quarantined.
         leaked_bytes: handed out under it.
     """
 
@@ -78,7 +79,7 @@ def judge_by_agent(episodes: Iterable[Episode]) -> list[Judged]:
             episode.attempt,
             1.0 if episode.score is None else episode.score,
             episode.outcome,
-            episode.revoked,
+            episode.is_cut_off,
             episode.bytes_allowed,
         )
         for episode in episodes
@@ -177,7 +178,7 @@ def count_decisions(play: Play) -> Decisions:
         granted=outcomes[Status.GRANTED],
         denied=outcomes[Status.DENIED],
         escalated=outcomes[Status.ESCALATED],
-        revoked=sum(episode.revoked for episode in play.episodes),
+        revoked=sum(episode.revoked_at_s is not None for episode in play.episodes),
         quarantined=actions["quarantine"],
         alerts=len(play.threats),
         overruled_by_contract=sum(episode.basis is not Basis.AGREED for episode in play.episodes),
@@ -230,7 +231,7 @@ def draw_series(
     return Series(
         scores=_score_histogram(agent),
         score_marks=_score_marks(play, thresholds),
-        curves={"agent": _curves(agent), **{name: _curves(found) for name, found in baselines.items() if name != "grant all"}},
+        curves={name: _curves(judged) for name, judged in {"agent": agent, **baselines}.items() if name != "grant all"},
         decisions_over_time=_decisions_over_time(play),
         revocation_blocks=Histogram.of([s.acted_block - s.seen_block for s in acted], (0.0, 1.0, 2.0, 3.0, 4.0, 5.0))
         if acted
@@ -290,8 +291,8 @@ def _decisions_over_time(play: Play) -> tuple[DecisionBucket, ...]:
         bucket = counts[(episode.attempt.time_s - first_s) // width_s]
         bucket[episode.outcome.name.lower()] += 1
         bucket["bad"] += bool(episode.attempt.denied)
-    for seen in play.threats:
-        counts[(seen.time_s - first_s) // width_s]["revoked"] += seen.response.action != "alert"
+        if episode.revoked_at_s is not None:
+            counts[(episode.revoked_at_s - first_s) // width_s]["revoked"] += 1
     return tuple(
         DecisionBucket(
             start_s=first_s + number * width_s,
@@ -313,7 +314,7 @@ def list_alerts(play: Play) -> tuple[Alert, ...]:
             block=seen.acted_block,
             kind=seen.response.threat.kind,
             requester=seen.response.threat.requester,
-            response=seen.response.action,
+            response=seen.response.action,  # type: ignore[arg-type] # one of three; a wider type comes from the agent
             score=seen.response.threat.score,
             grants=len(seen.response.threat.request_ids),
             attack=seen.attack,

@@ -9,35 +9,41 @@ from __future__ import annotations
 
 import heapq
 import time
-from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import count
+from itertools import count, groupby
 from typing import TYPE_CHECKING, Any
 
 from chainsec.defence.observation import Use
 from chainsec.defence.receipts import guardian_receipt
-from chainsec.digest import keccak
-from chainsec.primitives import ACTION_SCOPES, AccessRequest, Hash32, Scope
+from chainsec.digest import canonical_json, keccak
+from chainsec.primitives import ACTION_SCOPES, Hash32, Scope
 from chainsec.purposes import find_purpose
 from chainsec.scenarios.stage import chain_time
 from chainsec.services.access import Basis, Status
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
     from chainsec.defence.agent import Agent, Response
-    from chainsec.ledger.engine import Receipt
+    from chainsec.journal import Journal
+    from chainsec.ledger.contract import Event
+    from chainsec.primitives import AccessRequest
     from chainsec.sandbox import Sandbox
     from chainsec.scenarios.directory import RunDirectory
     from chainsec.scenarios.workload import Attempt, PlannedUse, Workload
 
-USES, OUTCOMES = "uses", "outcomes"
+USES, OUTCOMES, HEARTBEAT = "uses", "outcomes", "heartbeat"
+NORMAL_LIFE = ""
+"""Stands for the kind of attack of what is known to be none."""
 
 
 @dataclass
 class Episode:
     """One live attempt and what became of it.
 
-    ``decided_*`` speak of the agent's decision, ``answer`` of the guardian's, ``cut_off_s`` of the first
-    revocation, cancellation or quarantine that hit its grant.
+    ``decided_block``, ``score``, ``verdict``, ``outcome`` and ``basis`` speak of the agent's decision, ``answer`` of
+    the guardian's: ``approve``, ``cancel`` or "". ``revoked_at_s`` says when the grant was taken back, ``is_cut_off``
+    that it was, or that its holder was quarantined while it stood.
     """
 
     attempt: Attempt
@@ -52,7 +58,18 @@ class Episode:
     uses_allowed: int = 0
     uses_refused: int = 0
     bytes_allowed: int = 0
-    revoked: bool = False
+    revoked_at_s: int | None = None
+    is_cut_off: bool = False
+
+    @property
+    def grant_key(self) -> tuple[bytes, bytes, bytes]:
+        """What a grant is filed under on chain: requester, asset and purpose."""
+        return self.request.requester, self.request.asset, self.request.purpose
+
+    @property
+    def attack(self) -> str | None:
+        """The kind of attack it is part of, "" where it is known to be none, None where nothing tells."""
+        return NORMAL_LIFE if self.attempt.denied is False else self.attempt.attack
 
 
 @dataclass(frozen=True)
@@ -65,7 +82,7 @@ class ThreatSeen:
         seen_block: the block whose state the use was checked against.
         acted_block: the block that holds the response.
         acted_s: that block's time.
-        attack: the kind of attack that use truly belonged to, "" for normal life.
+        attack: the kind of attack that use truly belonged to, "" for normal life, None where nothing tells.
     """
 
     response: Response
@@ -73,7 +90,7 @@ class ThreatSeen:
     seen_block: int
     acted_block: int
     acted_s: int
-    attack: str
+    attack: str | None
 
 
 @dataclass
@@ -103,8 +120,8 @@ class Play:
         directory: where records go.
         on_tick: told the counters after every tick.
 
-    While it runs it gathers ``episodes``, ``threats``, ``gas`` (operation to items, transactions and gas) and
-    ``harm`` (requester, kind of attack and time of each use that an attack got through).
+    While it runs it gathers ``episodes``, ``threats``, ``gas`` (operation to items, transactions and gas; what came
+    before is "setup") and ``harm`` (requester, kind of attack and time of each use that an attack got through).
     """
 
     box: Sandbox
@@ -122,16 +139,19 @@ class Play:
 
     def __post_init__(self) -> None:
         """Start with an empty agenda."""
-        self._by_id: dict[str, Episode] = {}
+        self._undecided: dict[str, Episode] = {}
         self._agenda: list[tuple[int, int, Callable[[int, Any], None], Any]] = []
         self._order = count()
         self._desk: dict[int, list[Episode]] = {}
+        self._standing: dict[tuple[bytes, bytes, bytes], Episode] = {}
         self._anchored = {USES: 0, OUTCOMES: 0}
+        self._charged = (0, 0)
         self._houses = {member.name: member.organisation for member in self.workload.members}
         self._sensitivities = {record.name: record.sensitivity for record in self.workload.records}
 
     def run(self) -> None:
         """Play the live part from beginning to end."""
+        self._charge("setup", self.box.client.transactions)
         interval_s = self.box.config.run.anchor_interval_s
         next_anchor_s = self.workload.live[0].time_s + interval_s
         for end_s, attempts in self._ticks():
@@ -143,6 +163,7 @@ class Play:
             self._take_requests(attempts, end_s)
             self.score.time_s = end_s
             self.on_tick(self.score)
+        self._await_finality(end_s)
         while self._agenda:
             self._pass_time(self._agenda[0][0])
         self._anchor()
@@ -184,25 +205,51 @@ class Play:
     def _take_requests(self, attempts: Sequence[Attempt], time_s: int) -> None:
         is_fresh = self.box.client.is_caught_up
         started = time.perf_counter()
-        episodes = self._file(attempts)
+        self._file(attempts)
         filed = time.perf_counter()
-        receipts = self.agent.step()
-        decided = time.perf_counter()
+        decided = self._decide()
         if is_fresh:
             self.directory.note_timing(
                 {
-                    "decisions": len(receipts),
+                    "decisions": len(decided),
                     "request_ms": 1000 * (filed - started),
-                    "decision_ms": 1000 * (decided - filed),
+                    "decision_ms": 1000 * (time.perf_counter() - filed),
                 }
             )
-        self._note_decisions(receipts)
-        for episode in episodes:
+        for episode in decided:
             self._follow_decision(episode, time_s)
 
-    def _file(self, attempts: Sequence[Attempt]) -> list[Episode]:
-        box, episodes, contexts = self.box, [], []
-        by_house: dict[str, list[AccessRequest]] = {}
+    def _await_finality(self, time_s: int) -> None:
+        """Let the blocks pass that the last requests wait for; here each comes from a heartbeat in the audit trail."""
+        while self._undecided:
+            beat = canonical_json({"after_block": self.box.client.at})
+            self.box.deployment.audit.anchor(self.box.keys.notary, HEARTBEAT, [beat])
+            self.box.client.settle(self.clock_s)
+            self._charge("heartbeat", 1)
+            for episode in self._decide():
+                self._follow_decision(episode, time_s)
+
+    def _decide(self) -> list[Episode]:
+        """Let the agent decide what is final and return the episodes concerned."""
+        receipts = self.agent.step()
+        self._charge("decision", len(receipts))
+        at, decided = self.box.client.at, []
+        outcomes = {Hash32(event.args["request"]): event for event in self._events("AccessDecided")}
+        for receipt in receipts:
+            episode = self._undecided.pop(receipt["request"])
+            event = outcomes[episode.request.id]
+            episode.decided_block = at
+            episode.score = receipt.get("score")
+            episode.verdict = receipt["verdict"]
+            episode.outcome = Status(event.args["outcome"])
+            episode.basis = Basis(event.args["basis"])
+            decided.append(episode)
+        return decided
+
+    def _file(self, attempts: Sequence[Attempt]) -> None:
+        """Let each house's gateway file what its members ask for, in one block."""
+        box, drafts = self.box, []
+        until_s = max(self.clock_s, box.now_s + box.config.chain.block_interval_s)
         for attempt in attempts:
             house = self._houses[attempt.requester]
             request, context = box.draft_request(
@@ -211,48 +258,38 @@ class Play:
                 self.assets[attempt.asset],
                 find_purpose(attempt.purpose).hash,
                 ACTION_SCOPES[attempt.action],
-                until=self.clock_s + attempt.duration_s,
+                until=until_s + attempt.duration_s,
                 observed=observed_of(attempt, has_clock=self.workload.has_clock),
             )
-            contexts.append(context)
-            by_house.setdefault(house, []).append(request)
-            episodes.append(Episode(attempt, request, 0))
-        box.hand_in(contexts)
+            drafts.append((house, Episode(attempt, request, 0), context))
+        drafts.sort(key=lambda draft: draft[0])  # contexts lie in the order in which their requests reach the chain
+        box.hand_in([context for _, _, context in drafts])
         size = box.config.chain.batch_size
-        for house, requests in by_house.items():
+        for house, group in groupby(drafts, key=lambda draft: draft[0]):
+            requests = [episode.request for _, episode, _ in group]
             for start in range(0, len(requests), size):
                 box.deployment.access.request_many(
                     box.gateway(house), box.account(house).address, requests[start : start + size]
                 )
-        self._charge("request", box.client.settle(self.clock_s), len(attempts))
+        box.client.settle(self.clock_s)
+        self._charge("request", len(attempts))
+        episodes = [episode for _, episode, _ in drafts]
         for episode in episodes:
             episode.requested_block = box.client.at
-            self._by_id[str(episode.request.id)] = episode
+            self._undecided[str(episode.request.id)] = episode
         self.episodes += episodes
         self.score.requests += len(episodes)
-        return episodes
 
-    def _note_decisions(self, receipts: Sequence[dict[str, Any]]) -> None:
+    def _events(self, name: str) -> list[Event]:
+        """Return the events of ``AccessGrants`` in the block that was reached."""
         at = self.box.client.at
-        decided = self.box.deployment.access.contract.events("AccessDecided", at, at)
-        outcomes = {Hash32(event.args["request"]): event for event in decided}
-        transactions = {event.transaction_hash for event in decided}
-        mined = [self.box.engine.receipt(transaction) for transaction in sorted(transactions)]
-        self._charge("decision", [receipt for receipt in mined if receipt], len(receipts))
-        for receipt in receipts:
-            episode = self._by_id[receipt["request"]]
-            event = outcomes[episode.request.id]
-            episode.decided_block = at
-            episode.score = receipt.get("score")
-            episode.verdict = receipt["verdict"]
-            episode.outcome = Status(event.args["outcome"])
-            episode.basis = Basis(event.args["basis"])
+        return self.box.deployment.access.contract.events(name, at, at)
 
     def _follow_decision(self, episode: Episode, time_s: int) -> None:
         attempt = episode.attempt
         if episode.outcome is Status.GRANTED:
             self.score.granted += 1
-            self._plan_uses(episode, time_s)
+            self._begin_grant(episode, time_s)
         elif episode.outcome is Status.DENIED:
             self.score.denied += 1
         else:
@@ -262,7 +299,8 @@ class Play:
         if attempt.denied is not None and attempt.label_at_s is not None:
             self._plan(max(attempt.label_at_s, time_s), self._reveal, episode)
 
-    def _plan_uses(self, episode: Episode, time_s: int) -> None:
+    def _begin_grant(self, episode: Episode, time_s: int) -> None:
+        self._standing[episode.grant_key] = episode
         for planned in episode.attempt.uses:
             self._plan(time_s + planned.after_s, self._use, (episode, planned))
 
@@ -289,39 +327,41 @@ class Play:
             request_id=str(request.id),
             allowed=allowed,
         )
-        self.directory.uses.append(
-            [
-                {
-                    "time_s": use.time_s,
-                    "requester": use.requester,
-                    "asset": use.asset,
-                    "action": use.action,
-                    "volume_bytes": use.volume_bytes,
-                    "request": use.request_id,
-                    "basis": basis.name.lower(),
-                    "block": at,
-                }
-            ]
-        )
+        record = {
+            "number": len(self.directory.uses) + 1,
+            "time_s": use.time_s,
+            "requester": use.requester,
+            "asset": use.asset,
+            "action": use.action,
+            "volume_bytes": use.volume_bytes,
+            "request": use.request_id,
+            "basis": basis.name.lower(),
+            "block": at,
+        }
+        self.directory.uses.append([record])
         for response in self.agent.watch([use]):
             self._note_response(response, episode, time_s, at)
 
     def _note_response(self, response: Response, episode: Episode, time_s: int, seen_block: int) -> None:
         at = self.box.client.at
-        attack = episode.attempt.attack or ""
-        self.threats.append(ThreatSeen(response, time_s, seen_block, at, self.box.now_s, attack))
+        self.threats.append(ThreatSeen(response, time_s, seen_block, at, self.box.now_s, episode.attack))
         self.score.alerts += 1
-        if response.action == "alert":
-            return
-        for request_id in response.threat.request_ids:
-            if request_id in self._by_id:
-                self._by_id[request_id].revoked = True
-        if response.action == "revoke":
-            self.score.revoked += 1
+        self._charge(response.action, 1)
+        self._note_revocations(time_s)
+        if response.action != "quarantine":
             return
         self.score.quarantined += 1
-        if not attack:
+        for standing in self._standing.values():
+            standing.is_cut_off |= standing.request.requester == episode.request.requester
+        if episode.attack == NORMAL_LIFE and self.workload.has_clock:
             self._plan(time_s + self.box.config.run.guardian_delay_s, self._release, episode)
+
+    def _note_revocations(self, time_s: int) -> None:
+        """Take note of the grants that ended before their time in the block that was reached."""
+        for event in self._events("AccessRevoked"):
+            ended = self._standing.pop((event.args["requester"], event.args["asset"], event.args["purpose"]))
+            ended.revoked_at_s, ended.is_cut_off = time_s, True
+            self.score.revoked += 1
 
     def _release(self, _time_s: int, episode: Episode) -> None:
         """A guardian finds a quarantine unfounded and ends it."""
@@ -330,7 +370,8 @@ class Play:
             [guardian_receipt(str(episode.request.id), "release", str(guardian.address))]
         )
         self.box.deployment.sentinel.release(guardian, episode.request.requester, receipt)
-        self._charge("release", self.box.client.settle(self.clock_s), 1)
+        self.box.client.settle(self.clock_s)
+        self._charge("release", 1)
 
     def _ask_guardian(self, episode: Episode, time_s: int) -> None:
         """Put an escalation on the guardians' desk; they sit down to it once every ``guardian_delay_s``."""
@@ -355,10 +396,12 @@ class Play:
             )
             act = sentinel.approve if approves else sentinel.cancel
             act(guardian, episode.request, receipt)
-        self._charge("guardian's answer", box.client.settle(self.clock_s), len(episodes))
+        box.client.settle(self.clock_s)
+        self._charge("guardian's answer", len(episodes))
+        self._note_revocations(time_s)
         for episode in episodes:
             if episode.answer == "approve":
-                self._plan_uses(episode, time_s)
+                self._begin_grant(episode, time_s)
             self._learn(episode, time_s, denied=episode.answer == "cancel", source="guardian")
 
     def _reveal(self, time_s: int, episode: Episode) -> None:
@@ -368,26 +411,40 @@ class Play:
         request_id = str(episode.request.id)
         if not self.agent.has_scored(request_id):
             return
-        self.directory.outcomes.append(
-            [{"time_s": time_s, "request": request_id, "denied": denied, "source": source}]
-        )
+        record = {
+            "number": len(self.directory.outcomes) + 1,
+            "time_s": time_s,
+            "request": request_id,
+            "denied": denied,
+            "source": source,
+            "block": self.box.client.at,
+        }
+        self.directory.outcomes.append([record])
         self.agent.learn(request_id, denied)
 
     def _anchor(self) -> None:
-        box = self.box
-        for stream, journal in ((USES, self.directory.uses), (OUTCOMES, self.directory.outcomes)):
-            records = list(journal)[self._anchored[stream] :]
+        """Put what was recorded since the last time under a Merkle root on chain."""
+        box, streams = self.box, 0
+        journals: tuple[tuple[str, Journal], ...] = ((USES, self.directory.uses), (OUTCOMES, self.directory.outcomes))
+        for stream, journal in journals:
+            records = journal.lines[self._anchored[stream] : len(journal)]
             if records:
                 box.deployment.audit.anchor(box.keys.notary, stream, records)
                 self._anchored[stream] += len(records)
-        self._charge("anchor", box.client.settle(self.clock_s), 1)
+                streams += 1
+        box.client.settle(self.clock_s)
+        self._charge("anchor", streams)
 
-    def _charge(self, operation: str, receipts: Sequence[Receipt], items: int) -> None:
-        if receipts:
+    def _charge(self, operation: str, items: int) -> None:
+        """Put down to ``operation`` what the chain has charged since the last call."""
+        now = (self.box.client.transactions, self.box.client.gas_used)
+        transactions, gas = now[0] - self._charged[0], now[1] - self._charged[1]
+        self._charged = now
+        if transactions:
             entry = self.gas.setdefault(operation, [0, 0, 0])
             entry[0] += items
-            entry[1] += len(receipts)
-            entry[2] += sum(receipt.gas_used for receipt in receipts)
+            entry[1] += transactions
+            entry[2] += gas
 
 
 def observed_of(attempt: Attempt, *, has_clock: bool) -> dict[str, Any]:

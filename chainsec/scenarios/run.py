@@ -7,33 +7,40 @@ report is shown or written (``chainsec.app``).
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from chainsec import __version__
-from chainsec.config import ChainSettings, Config
 from chainsec.defence.detectors import UseMonitor
 from chainsec.defence.observation import Observation, Use
-from chainsec.defence.risk import EvidenceRiskModel
 from chainsec.defence.training import train_risk_model
 from chainsec.digest import digest_json, keccak
+from chainsec.errors import BadInput, RunMismatch
 from chainsec.ledger.engine import open_engine
 from chainsec.sandbox import Sandbox
 from chainsec.scenarios import measure
-from chainsec.scenarios.audit import MODELS, AuditSummary, verify_run
-from chainsec.scenarios.directory import SEAL, RunDirectory
+from chainsec.scenarios.audit import REPORT, find_broken_seal, verify_run
+from chainsec.scenarios.directory import FORMAT, MODELS, SEAL, SETTINGS, RunDirectory
 from chainsec.scenarios.hospital import hospital
 from chainsec.scenarios.mapping import load_mapping
 from chainsec.scenarios.play import Play, Score, observed_of
 from chainsec.scenarios.replay import build_replay
 from chainsec.scenarios.report_schema import Audit, Report, Run
 from chainsec.scenarios.stage import LEAD_S, set_stage
-from chainsec.scenarios.workload import Attempt, Workload
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from chainsec.config import Config
+    from chainsec.defence.risk import EvidenceRiskModel
+    from chainsec.scenarios.audit import AuditSummary
+    from chainsec.scenarios.workload import Attempt, Workload
 
 ENGINE = "eth-tester"
-REPORT = "report.json"
+_LATEST_S = 2**39
+"""Far beyond any log, and early enough for whatever is granted then to end within the chain's 40 bits."""
 
 
 class Watcher(Protocol):
@@ -58,7 +65,7 @@ class Scenario:
         source: name of the log, None for a drawn workload.
     """
 
-    kind: str
+    kind: Literal["demo", "replay"]
     name: str
     parameters: Mapping[str, Any]
     draw: Callable[[Callable[[str, int, int], None]], Workload]
@@ -136,58 +143,74 @@ def run_scenario(
         publish: writes the report into the directory before the run is sealed.
 
     Raises:
-        BadInput: the log cannot be read; nothing was written then.
-        RunMismatch: the directory holds another run.
+        BadInput: the log cannot be read or its times cannot stand on a chain; nothing was written then.
+        RunMismatch: the directory holds another run, or one whose records are not what this run writes.
         RunInUse: another process works there.
-        AuditFailed: the finished run's evidence does not hold.
+        AuditFailed: the evidence does not hold, or a finished run is no longer as it was sealed.
     """
     workload = scenario.draw(watcher.on_step)
-    config = _place_genesis(config, workload)
-    settings = {"format": 1, "kind": scenario.kind, "name": scenario.name, "workload": dict(scenario.parameters), "config": config.model_dump(mode="json")}
+    config = _place_genesis(config, workload, scenario.source or scenario.name)
+    settings = {
+        "format": FORMAT,
+        "kind": scenario.kind,
+        "name": scenario.name,
+        "workload": dict(scenario.parameters),
+        "config": config.model_dump(mode="json"),
+    }
     with RunDirectory(path, settings) as directory:
         if directory.is_finished:
-            return Report.model_validate_json((path / REPORT).read_bytes())
-        play, model = _play(workload, config, directory, watcher)
-        summary = verify_run(path, on_block=lambda done, total: watcher.on_step("audit", done, total), is_sealed=False)
-        report = _report(scenario, config, settings, play, model, directory, summary)
+            return _read_report(path)
+        play = _play(workload, config, directory, watcher)
+        summary = verify_run(path, lambda done, total: watcher.on_step("audit", done, total), is_own=True)
+        report = _report(scenario, settings, play, directory.timings(), summary)
         publish(path, report)
         directory.seal()
     return report
 
 
-def _place_genesis(config: Config, workload: Workload) -> Config:
+def _place_genesis(config: Config, workload: Workload, source: str) -> Config:
     """Return ``config`` with a genesis that leaves a day for setting the stage before the first live request."""
     if not workload.has_clock:
         return config
-    first_s = workload.live[0].time_s - LEAD_S
-    return config.model_copy(
-        update={"chain": ChainSettings(**{**config.chain.model_dump(), "genesis_time_s": max(1, first_s)})}
-    )
+    first, last = workload.live[0], workload.live[-1]
+    if first.time_s <= LEAD_S or last.time_s >= _LATEST_S:
+        late = last if first.time_s > LEAD_S else first
+        place = f"{source}: line {late.row}: time" if late.row else f"{source}: time"
+        raise BadInput(f"{place}: {late.time_s} s since 1970 cannot stand on a chain", path=source, line=late.row)
+    chain = config.chain.model_copy(update={"genesis_time_s": first.time_s - LEAD_S})
+    return config.model_copy(update={"chain": chain})
 
 
-def _play(
-    workload: Workload, config: Config, directory: RunDirectory, watcher: Watcher
-) -> tuple[Play, EvidenceRiskModel]:
+def _read_report(path: Path) -> Report:
+    broken = find_broken_seal(path)
+    if broken is not None:
+        raise broken
+    try:
+        return Report.model_validate_json((path / REPORT).read_bytes())
+    except ValueError as error:
+        raise RunMismatch(f"{path / REPORT}: was written by another release", path=str(path)) from error
+
+
+def _play(workload: Workload, config: Config, directory: RunDirectory, watcher: Watcher) -> Play:
     watcher.on_step("model", 0, 1)
     model = train_on_history(workload)
-    initial = model.to_files()
-    directory.keep_model(model.digest, initial)
+    files = model.to_files()
+    directory.keep_model(model.digest, files)
     watcher.on_step("model", 1, 1)
-    engine = open_engine(
-        ENGINE,
-        path=directory.chain_path,
-        chain_id=config.chain.chain_id,
-        accounts=(),
-        genesis_time=config.chain.genesis_time_s,
-    )
+    chain = config.chain
     key_seed = keccak(b"chainsec run" + config.seed.to_bytes(8, "big"))
-    with Sandbox(config, engine=engine, key_seed=key_seed, is_replay=True, contexts=directory.contexts) as box:
+    with (
+        open_engine(
+            ENGINE, path=directory.chain_path, chain_id=chain.chain_id, accounts=(), genesis_time=chain.genesis_time_s
+        ) as engine,
+        Sandbox(config, engine=engine, key_seed=key_seed, is_replay=True, contexts=directory.contexts) as box,
+    ):
         assets = set_stage(box, workload, watcher.on_step)
-        box.deployment.audit.anchor(box.keys.notary, MODELS, [initial[name] for name in sorted(initial)])
+        notary = box.keys.notary
+        box.deployment.audit.anchor(notary, SETTINGS, [directory.settings])
+        box.deployment.audit.anchor(notary, MODELS, [files[name] for name in sorted(files)])
         box.client.settle()
-        monitor = watch_history(workload)
-        clock: list[Play] = []
-        agent = box.start_agent(model, monitor, receipts=directory.receipts, clock=lambda: clock[0].clock_s)
+        agent = box.start_agent(model, watch_history(workload), receipts=directory.receipts, clock=lambda: play.clock_s)
         play = Play(
             box,
             workload,
@@ -196,10 +219,11 @@ def _play(
             directory,
             on_tick=lambda score: watcher.on_score(score, len(workload.live), box.client.at, box.client.gas_used),
         )
-        clock.append(play)
         play.run()
         directory.require_consumed()
-    return play, model
+        if not box.client.is_caught_up:
+            raise RunMismatch(f"{directory.chain_path}: goes on after block {box.client.at}, where this run ends")
+    return play
 
 
 def train_on_history(workload: Workload) -> EvidenceRiskModel:
@@ -246,23 +270,21 @@ def _known_label(attempt: Attempt) -> bool | None:
 
 def _report(
     scenario: Scenario,
-    config: Config,
     settings: Mapping[str, Any],
     play: Play,
-    model: EvidenceRiskModel,
-    directory: RunDirectory,
+    timings: Sequence[Mapping[str, Any]],
     summary: AuditSummary,
 ) -> Report:
-    workload, timings = play.workload, directory.timings()
+    workload, config = play.workload, play.box.config
     agent, baselines = measure.judge_by_agent(play.episodes), measure.judge_by_baselines(workload)
     span_s = workload.live[-1].time_s - workload.live[0].time_s
     return Report(
         run=Run(
             name=scenario.name,
-            kind=scenario.kind,  # type: ignore[arg-type] # one of the two literals, by the two constructors above
+            kind=scenario.kind,
             seed=config.seed,
             engine=ENGINE,
-            model_digest=model.digest,
+            model_digest=play.agent.model.digest,
             started_at_s=workload.live[0].time_s,
             days=-(-span_s // 86_400) if workload.has_clock else 0,
             has_clock=workload.has_clock,
@@ -277,9 +299,7 @@ def _report(
         latency=measure.measure_latency(play, timings),
         cost=measure.measure_cost(play),
         throughput=measure.measure_throughput(timings),
-        audit=Audit(
-            blocks=summary.blocks, receipts=summary.receipts, verified=True, head_hash=summary.head_hash
-        ),
+        audit=Audit(blocks=summary.blocks, receipts=summary.receipts, verified=True, head_hash=summary.head_hash),
         parties=measure.list_parties(play),
         series=measure.draw_series(play, agent, baselines, play.box.thresholds()),
         timeline=measure.list_alerts(play),
@@ -292,5 +312,3 @@ def _flatten(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
         name = f"{prefix}{key}"
         flat |= _flatten(item, f"{name}.") if isinstance(item, Mapping) else {name: item}
     return flat
-
-

@@ -6,7 +6,6 @@ Layer: scenarios. Not here: the play itself (``play``).
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +16,8 @@ from chainsec.services.assets import Registration
 from chainsec.services.consent import Terms
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
     from chainsec.config import Config
     from chainsec.sandbox import Sandbox
     from chainsec.scenarios.workload import ConsentTerms, Workload
@@ -53,15 +54,11 @@ def set_stage(
     return assets
 
 
-def _register_records(
-    box: Sandbox, workload: Workload, on_step: Callable[[str, int, int], None]
-) -> dict[str, Hash32]:
+def _register_records(box: Sandbox, workload: Workload, on_step: Callable[[str, int, int], None]) -> dict[str, Hash32]:
     assets: dict[str, Hash32] = {}
     for done, batch in _batches(workload.records, _ITEMS_PER_TRANSACTION):
         registrations = [
-            Registration(
-                box.account(record.owner).address, Hash32(keccak(record.name.encode())), record.sensitivity
-            )
+            Registration(box.account(record.owner).address, Hash32(keccak(record.name.encode())), record.sensitivity)
             for record in batch
         ]
         identifiers = box.deployment.assets.register(box.keys.steward, registrations)

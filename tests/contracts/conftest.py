@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from chainsec.config import Limits
-from chainsec.deployment import Keys, deploy
+from chainsec.deployment import POLICY_DELAY_S, Keys, deploy
 from chainsec.digest import digest_json, keccak
 from chainsec.errors import ContractReverted
 from chainsec.ledger.account import Account
@@ -200,7 +200,9 @@ class System:
         return found
 
     def basis(self, item, scope=None):
-        place = self.call("AccessGrants", "accessBasis", item.requester, item.asset, item.purpose, int(scope or item.scope))
+        place = self.call(
+            "AccessGrants", "accessBasis", item.requester, item.asset, item.purpose, int(scope or item.scope)
+        )
         return BASES[place]
 
     def has_access(self, item):
@@ -208,6 +210,17 @@ class System:
 
     def status(self, item):
         return STATUSES[self.call("AccessGrants", "statusOf", item.id)[0]]
+
+    def schedule(self, data, sender=None):
+        """Announce a call of the Sentinel, as POLICY has to."""
+        target = self.contracts["Sentinel"].address
+        return self.send(sender or self.keys.policy, "Authority", "schedule", target, data, 0)
+
+    def run_scheduled(self, data):
+        """Announce a call of the Sentinel, wait until it is due, and make it."""
+        self.schedule(data)
+        self.wait(POLICY_DELAY_S)
+        return self.send_raw(self.keys.policy, "Sentinel", data)
 
     def deploy(self, artifact, *arguments, sender=None):
         """Deploy one more contract, for instance a hostile one, and know it by its artifact's name."""

@@ -15,9 +15,9 @@ def anchor(system, root=ROOT, count=50, stream=USES, sender=None):
     return system.send(sender or system.keys.notary, "AuditTrail", "anchor", stream, root, count)
 
 
-def head_after(previous, index, stream, root, count, publisher):
+def head_after(*fields):
     types = ("bytes32", "uint64", "bytes32", "bytes32", "uint32", "address")
-    return keccak(encode(types, (previous, index, stream, root, count, publisher)))
+    return keccak(encode(types, fields))
 
 
 def test_trail_begins_with_nothing(system):

@@ -86,7 +86,9 @@ def test_contracts_enforce_what_the_authority_says(system, reverts):
         ("AssetRegistry", "raiseSensitivity"): (item.asset, 3),
         ("AuditTrail", "anchor"): (receipt, receipt, 1),
     }
-    placed = {(contract, name) for calls_ in ROLE_FUNCTIONS.values() for contract in calls_ for name in calls_[contract]}
+    placed = {
+        (contract, name) for calls_ in ROLE_FUNCTIONS.values() for contract in calls_ for name in calls_[contract]
+    }
     assert set(calls) == placed
     root = system.engine.head().state_root
     for (contract, function), arguments in calls.items():

@@ -5,7 +5,6 @@ import pytest
 from chainsec.digest import keccak
 from chainsec.ledger.account import Account
 from chainsec.primitives import ZERO_ADDRESS
-
 from chainsec.purposes import find_purpose
 
 MEMBER = b"chainsec.member".ljust(32, b"\0")

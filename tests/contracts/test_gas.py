@@ -11,6 +11,7 @@ BATCH = 50
 FEW = 10
 BASE_GAS = 21_000
 PRICE_GAS = {"new": 22_100, "changed": 5_000, "cleared": 200, "read": 2_100, "account": 2_600}
+ONCE = {"transaction": "once a transaction", "requester": "once a requester", "item": "once an item"}
 MARK = "<!-- measured by tests/contracts/test_gas.py -->\n"
 
 
@@ -225,7 +226,7 @@ def render(found):
     for operation in OPERATIONS.values():
         lines += ["", f"**{operation.name}**", ""]
         log = f"event with {operation.topics} topics and {operation.data_words} words of data"
-        lines += [f"- {slot.place}: {slot.purpose} ({slot.kind}, once a {slot.per})" for slot in operation.slots]
+        lines += [f"- {slot.place}: {slot.purpose} ({slot.kind}, {ONCE[slot.per]})" for slot in operation.slots]
         lines += [f"- {log}, once an item"]
     return "\n".join(lines) + "\n"
 

@@ -17,7 +17,7 @@ from chainsec.ledger.artifact import load_artifact
 from chainsec.primitives import AccessRequest, Hash32, Scope
 from chainsec.purposes import find_purpose
 
-EXAMPLES, STEPS = 14, 30
+EXAMPLES, STEPS = 24, 30
 CEILING, GRANTS, RESTRICTIONS = 1, 3, 4
 WINDOW_S, MAX_QUARANTINE_S, MAX_GRANT_S = 86_400, 2 * 86_400, 3 * 86_400
 SENSITIVITIES = (0, 1, 2)
@@ -30,9 +30,11 @@ AGENT_ROLE = 1
 ACCOMPLICE = Account.derive(b"test_hostile_agent", "accomplice")
 DENY, ESCALATE, GRANT = range(3)
 # what the model follows in rules of its own, or what only makes the agent weaker
-FOLLOWED = {
-    ("Sentinel", name) for name in ("decide", "decideMany", "revoke", "quarantine", "raiseAlert")
-} | {("AccessGrants", "request"), ("AccessGrants", "requestMany"), ("Authority", "renounceRole")}
+FOLLOWED = {("Sentinel", name) for name in ("decide", "decideMany", "revoke", "quarantine", "raiseAlert")} | {
+    ("AccessGrants", "request"),
+    ("AccessGrants", "requestMany"),
+    ("Authority", "renounceRole"),
+}
 
 
 @dataclass
@@ -124,7 +126,7 @@ class HostileAgent(RuleBasedStateMachine):
             self.give(asset, hospital, 3, LONG_S)
         for person in self.people[:2]:
             for asset in self.assets:
-                self.file(person, asset, hospital, 1, LONG_S, 0)
+                self.file(person, asset, hospital, 1, lasts_s=LONG_S, serial=0)
 
     def teardown(self):
         if not hasattr(self, "rewound"):
@@ -148,14 +150,12 @@ class HostileAgent(RuleBasedStateMachine):
 
     def give(self, asset, grantee, scope, lasts_s):
         until = self.now_s + lasts_s
-        self.system.send(
-            self.system.owner, "ConsentLedger", "give", (asset, grantee, PURPOSE, scope, until, RECEIPT)
-        )
+        self.system.send(self.system.owner, "ConsentLedger", "give", (asset, grantee, PURPOSE, scope, until, RECEIPT))
         version = self.model.versions.get((asset, grantee), 0) + 1
         self.model.versions[asset, grantee] = version
         self.model.consents[asset, grantee] = (version, scope, until)
 
-    def file(self, person, asset, organisation, scope, lasts_s, serial):
+    def file(self, person, asset, organisation, scope, *, lasts_s, serial):
         until = self.now_s + lasts_s
         context = Hash32(keccak(f"{serial}".encode()))
         item = AccessRequest(person.address, organisation, asset, PURPOSE, Scope(scope), until, context)
@@ -202,7 +202,9 @@ class HostileAgent(RuleBasedStateMachine):
 
     @rule(data=st.data(), ttl_s=st.sampled_from([1, 3_600, MAX_QUARANTINE_S, MAX_QUARANTINE_S + 1]))
     def agent_quarantines(self, data, ttl_s):
-        person = data.draw(st.sampled_from(self.people)).address
+        locked = sorted(self.model.locked)
+        everybody = [person.address for person in self.people]
+        person = data.draw(st.sampled_from(locked if locked and data.draw(st.booleans()) else everybody))
         found = self.attempt(self.agent, "Sentinel", "quarantine", person, ttl_s, RECEIPT)
         model, now_s = self.model, self.now_s
         is_allowed = not model.is_suspended and ttl_s <= MAX_QUARANTINE_S and now_s > model.shielded.get(person, -1)
@@ -266,7 +268,7 @@ class HostileAgent(RuleBasedStateMachine):
     def somebody_asks(self, data, scope, lasts_s):
         person, asset = data.draw(st.sampled_from(self.people)), data.draw(st.sampled_from(self.assets))
         organisation = data.draw(st.sampled_from(sorted(self.gateways)))
-        self.file(person, asset, organisation, scope, lasts_s, self.now_s)
+        self.file(person, asset, organisation, scope, lasts_s=lasts_s, serial=self.now_s)
 
     @rule(data=st.data(), scope=st.sampled_from([1, 3]), lasts_s=st.sampled_from([3_600, LONG_S]))
     def owner_gives(self, data, scope, lasts_s):
@@ -329,13 +331,22 @@ class HostileAgent(RuleBasedStateMachine):
             model.status[item] = "GRANTED"
             model.grant(item, item.until, now_s)
 
-    @rule(data=st.data())
-    def time_passes(self, data):
-        ends = [grant[1] for grant in self.model.grants.values()] + list(self.model.locked.values())
-        ends += [consent[2] for consent in self.model.consents.values()] + list(self.model.shielded.values())
-        steps = [self.now_s + seconds for seconds in (60, WINDOW_S // 3, WINDOW_S)]
-        steps += [end + late for end in ends for late in (0, 1) if self.now_s < end + late < self.now_s + LONG_S // 2]
-        self.system.move_to(data.draw(st.sampled_from(sorted(set(steps)))))
+    @rule(
+        data=st.data(),
+        kind=st.sampled_from(["span", "grants", "locked", "consents", "shielded"]),
+        late_s=st.sampled_from([0, 1]),
+    )
+    def time_passes(self, data, kind, late_s):
+        """Go on for a while, or to the very end of something, or to the second after it."""
+        ends = {
+            "grants": [grant[1] for grant in self.model.grants.values()],
+            "locked": self.model.locked.values(),
+            "consents": [consent[2] for consent in self.model.consents.values()],
+            "shielded": self.model.shielded.values(),
+        }
+        moments = {end + late_s for end in ends.get(kind, ()) if self.now_s < end + late_s < self.now_s + LONG_S // 2}
+        spans = [self.now_s + seconds for seconds in (60, WINDOW_S // 3, WINDOW_S)]
+        self.system.move_to(data.draw(st.sampled_from(sorted(moments) or spans)))
 
     @invariant()
     def access_is_what_the_model_says(self):

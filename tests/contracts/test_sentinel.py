@@ -1,17 +1,14 @@
-"""The agent's only door and the guardians' desk: ceilings, budgets, bounded restrictions, and undoing all of it."""
+"""The agent's only door and the guardians' desk: ceilings, budgets, bounded restrictions, and undoing all of it.
 
-from contextlib import suppress
+Changing the limits is in ``test_limits``, call data that no encoder made in ``test_calldata``.
+"""
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from chainsec.digest import keccak
-from chainsec.errors import ContractReverted
 from chainsec.primitives import Hash32, Verdict
 
 DAY_S = 86_400
-LIMITS = (2, DAY_S, 500, 40, 3 * DAY_S, 7 * DAY_S)
 RECEIPT = Hash32(keccak(b"a receipt"))
 WHY = Hash32(keccak(b"guardians' reasons"))
 NO_RECEIPT = Hash32(bytes(32))
@@ -77,7 +74,10 @@ def test_request_is_decided_once_by_the_agent(system, reverts, first):
 def test_request_that_nobody_made_is_not_decided(system, reverts):
     made = system.pending()
     item = system.item(system.member(0), made.asset)
-    for call in (lambda: system.decide(item), lambda: decide_many(system, system.decision(made), system.decision(item))):
+    for call in (
+        lambda: system.decide(item),
+        lambda: decide_many(system, system.decision(made), system.decision(item)),
+    ):
         with reverts("AccessGrantsUnknownRequest", request=item.id):
             call()
     for function in ("approve", "cancel"):
@@ -320,156 +320,7 @@ def test_suspended_agent_does_nothing_until_policy_brings_it_back(system, revert
     assert system.has_access(held)
     assert system.status(item) == "PENDING"
     resume_agent = system.contracts["Sentinel"].encode("resumeAgent")
-    run_scheduled(system, resume_agent)
+    system.run_scheduled(resume_agent)
     assert not system.call("Sentinel", "isAgentSuspended")
     system.decide(item)
     assert system.has_access(item)
-
-
-def schedule(system, data, sender=None):
-    target = system.contracts["Sentinel"].address
-    return system.send(sender or system.keys.policy, "Authority", "schedule", target, data, 0)
-
-
-def run_scheduled(system, data):
-    schedule(system, data)
-    system.wait(DAY_S)
-    system.send_raw(system.keys.policy, "Sentinel", data)
-
-
-def test_limits_change_a_day_after_they_were_announced(system, reverts):
-    limits = (1, 3_600, 5, 6, 7, 8)
-    data = system.contracts["Sentinel"].encode("setLimits", limits)
-    with reverts("AccessManagerNotScheduled"):
-        system.send_raw(system.keys.policy, "Sentinel", data)
-    schedule(system, data)
-    announced = system.now_s
-    with reverts("AccessManagerNotReady"):
-        system.send(system.keys.policy, "Sentinel", "setLimits", limits, at_s=announced + DAY_S - 1)
-    assert system.call("Sentinel", "limitsInForce") == LIMITS
-    receipt = system.send(system.keys.policy, "Sentinel", "setLimits", limits, at_s=announced + DAY_S)
-    assert ("LimitsSet" in [name for name, _ in system.events(receipt)]) is True
-    assert system.call("Sentinel", "limitsInForce") == limits
-    with reverts("AccessManagerNotScheduled"):
-        system.send_raw(system.keys.policy, "Sentinel", data)
-
-
-def test_guardians_and_nobody_else_cancel_an_announced_change(system, reverts):
-    data = system.contracts["Sentinel"].encode("setLimits", (3, 1, 99, 99, 99, 99))
-    schedule(system, data)
-    call = ("Authority", "cancel", system.keys.policy.address, system.contracts["Sentinel"].address, data)
-    for account in (system.keys.agent, system.keys.steward, system.keys.notary, system.stranger):
-        with reverts("AccessManagerUnauthorizedCancel", msgsender=account.address):
-            system.send(account, *call)
-        with reverts("AccessManagerUnauthorizedCall", caller=account.address):
-            schedule(system, data, sender=account)
-    system.send(system.keys.guardian, *call)
-    system.wait(DAY_S)
-    with reverts("AccessManagerNotScheduled"):
-        system.send_raw(system.keys.policy, "Sentinel", data)
-    assert system.call("Sentinel", "limitsInForce") == LIMITS
-
-
-@pytest.mark.parametrize("limits", [(4, DAY_S, 1, 1, 1, 1), (2, 0, 1, 1, 1, 1)])
-def test_limits_without_sense_are_refused(system, reverts, limits):
-    with reverts("SentinelInvalidLimits"):
-        run_scheduled(system, system.contracts["Sentinel"].encode("setLimits", limits))
-    assert system.call("Sentinel", "limitsInForce") == LIMITS
-
-
-def test_limits_lowered_and_raised_again_forget_nothing_that_was_used(system):
-    # windows of 180 days, so that both changes fall into one
-    wide = lambda grants: (2, 2**24 - 1, grants, 40, DAY_S, 7 * DAY_S)  # noqa: E731 - one shape, three values
-    setting = system.contracts["Sentinel"].encode
-    run_scheduled(system, setting("setLimits", wide(3)))
-    window = system.now_s // (2**24 - 1)
-    system.grant()
-    system.grant()
-    assert system.call("Sentinel", "budgetLeft")[0] == 1
-    run_scheduled(system, setting("setLimits", wide(1)))
-    assert system.call("Sentinel", "budgetLeft")[0] == 0
-    refused = system.pending()
-    system.decide(refused)
-    assert system.status(refused) == "ESCALATED"
-    run_scheduled(system, setting("setLimits", wide(3)))
-    assert system.now_s // (2**24 - 1) == window
-    assert system.call("Sentinel", "budgetLeft")[0] == 1
-
-
-def test_use_of_a_window_that_is_over_does_not_burden_new_limits(system):
-    system.grant()
-    run_scheduled(system, system.contracts["Sentinel"].encode("setLimits", (2, 3_600, 5, 5, 5, DAY_S)))
-    assert system.call("Sentinel", "budgetLeft") == (5, 5)
-
-
-def batch(system, *items):
-    return system.contracts["Sentinel"].encode("decideMany", [system.decision(item) for item in items])
-
-
-def word(value):
-    return (value % 2**256).to_bytes(32, "big")
-
-
-def test_trailing_bytes_change_nothing(system):
-    one, two = system.pending(), system.pending()
-    system.send_raw(system.keys.agent, "Sentinel", batch(system, one) + b"\xff" * 77)
-    single = system.contracts["Sentinel"].encode("decide", system.decision(two))
-    system.send_raw(system.keys.agent, "Sentinel", single + b"\xff" * 77)
-    assert system.has_access(one)
-    assert system.has_access(two)
-    assert system.call("Sentinel", "budgetLeft")[0] == 498
-
-
-@pytest.mark.parametrize("place", [0, 1, 4, 5, 7], ids=["requester", "organisation", "scope", "until", "verdict"])
-def test_dirty_upper_bits_decide_nothing(system, place):
-    item = system.pending()
-    for data in (batch(system, item), system.contracts["Sentinel"].encode("decide", system.decision(item))):
-        start = 4 + 64 * (len(data) > 4 + 9 * 32) + 32 * place
-        dirty = data[:start] + b"\x01" + data[start + 1 :]
-        with pytest.raises(ContractReverted, match="AccessGrantsUnknownRequest|Revert|FailedCall"):
-            system.send_raw(system.keys.agent, "Sentinel", dirty)
-        assert system.status(item) == "PENDING"
-        assert not system.has_access(item)
-
-
-@pytest.mark.parametrize(("place", "value"), [(0, 0), (0, 64), (0, 2**256 - 1), (1, 2), (1, 2**255), (1, 0)])
-def test_offsets_and_lengths_that_lie_decide_nothing_more(system, place, value):
-    item, other = system.pending(), system.pending()
-    data = batch(system, item)
-    lie = data[: 4 + 32 * place] + word(value) + data[36 + 32 * place :]
-    root = system.call("Sentinel", "budgetLeft")
-    try:
-        system.send_raw(system.keys.agent, "Sentinel", lie)
-    except ContractReverted:
-        assert system.call("Sentinel", "budgetLeft") == root
-    assert system.status(item) in ("PENDING", "GRANTED")
-    assert system.status(other) == "PENDING"
-
-
-@pytest.fixture(scope="module")
-def one_grant_left(build):
-    """A budget of one grant; two requests that could have it, and one above the ceiling."""
-    system = build(grants_per_window=1)
-    start_window(system)
-    yield system, [system.pending(), system.pending(), system.pending(sensitivity=3)]
-    system.engine.close()
-
-
-@settings(max_examples=60)
-@given(data=st.data())
-def test_no_bytes_at_all_grant_beyond_budget_and_ceiling(one_grant_left, data):
-    system, items = one_grant_left
-    call = bytearray(batch(system, *items))
-    for _ in range(data.draw(st.integers(1, 4))):
-        place = data.draw(st.integers(0, (len(call) - 4) // 32 - 1))
-        other = data.draw(st.integers(0, (len(call) - 4) // 32 - 1))
-        values = [word(n) for n in (0, 1, 2, 3, 32, 64, 96, 288, 2**160, 2**255)] + [call[4 + 32 * other :][:32]]
-        call[4 + 32 * place : 36 + 32 * place] = data.draw(st.sampled_from(values))
-    with system.rewound():
-        with suppress(ContractReverted):
-            system.send_raw(system.keys.agent, "Sentinel", bytes(call))
-        granted = [item for item in items if system.status(item) == "GRANTED"]
-        assert len(granted) <= 1
-        assert items[2] not in granted
-        assert [item for item in items if system.has_access(item)] == granted
-        assert system.call("Sentinel", "budgetLeft")[0] == 1 - len(granted)

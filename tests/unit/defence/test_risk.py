@@ -217,7 +217,7 @@ def test_settings_out_of_range_are_refused(wrong):
 @pytest.mark.parametrize(
     "spoil",
     [
-        lambda text: text.replace(b'"format":1', b'"format":2'),
+        lambda text: text.replace(b'"format":2', b'"format":3'),
         lambda text: text + b" ",
         lambda text: text[:-20],
         lambda text: text.replace(b'"known"', b'"knwon"'),

@@ -53,7 +53,7 @@ def test_there_are_enough_requests_and_history_comes_first(workload, attempts):
     assert times == sorted(times)
     assert times[0] >= START_S
     assert times[-1] < START_S + 30 * DAY_S
-    assert workload.history[-1].time_s < START_S + 10 * DAY_S <= workload.live[0].time_s
+    assert workload.history[-1].time_s < START_S + 12 * DAY_S <= workload.live[0].time_s
 
 
 def test_every_request_names_parties_assets_and_purposes_that_exist(workload, attempts):
@@ -120,7 +120,7 @@ def test_denied_is_true_for_attacks_and_for_nothing_else(attempts):
 
 
 def test_labels_come_after_the_request_and_before_live_for_history(workload):
-    live_from_s = workload.history[0].time_s // DAY_S * DAY_S + 10 * DAY_S
+    live_from_s = workload.history[0].time_s // DAY_S * DAY_S + 12 * DAY_S
     for attempt in [*workload.history, *workload.live]:
         assert attempt.label_at_s is None or attempt.label_at_s > attempt.time_s
     assert all(a.label_at_s is None or a.label_at_s <= live_from_s for a in workload.history)

@@ -1,0 +1,85 @@
+"""A hospital cut down to what fits into a test: the same kinds of requests, on a chain of a few dozen blocks.
+
+Run as a script it plays one, telling each step and tick in a line, for the test that kills it:
+``python small_run.py RUN_DIR SEED``.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from chainsec.app.report import write_report
+from chainsec.config import Config
+from chainsec.scenarios.hospital import hospital
+from chainsec.scenarios.run import Scenario, run_scenario
+
+if TYPE_CHECKING:
+    from chainsec.scenarios.play import Score
+    from chainsec.scenarios.report_schema import Report
+    from chainsec.scenarios.workload import Workload
+
+SETTINGS = {
+    "chain": {"batch_size": 4},
+    "run": {"tick_s": 14_400, "guardian_delay_s": 28_800, "anchor_interval_s": 172_800},
+}
+"""Long ticks make few blocks; small batches still split what is filed together."""
+
+
+def draw_small(seed: int, history: int = 60, live: int = 24) -> Workload:
+    """Return the end of a hospital's history and the beginning of its live part, with whom and what they concern.
+
+    Consents that nobody makes use of are left out.
+    """
+    full = hospital(seed, days=26, staff=20, records=90, intensity=0.7)
+    first = max(0, next((i for i, attempt in enumerate(full.live) if attempt.attack), 0) - live // 2)
+    part = full.live[first : first + live]
+    concerned = {(attempt.requester, attempt.asset, attempt.purpose) for attempt in part}
+    houses = {member.name: member.organisation for member in full.members}
+    consented = {(asset, houses[requester], purpose) for requester, asset, purpose in concerned}
+    past = [attempt for attempt in (*full.history, *full.live[:first]) if attempt.time_s < part[0].time_s]
+    return replace(
+        full,
+        members=tuple(member for member in full.members if member.name in {who for who, _, _ in concerned}),
+        records=tuple(record for record in full.records if record.name in {what for _, what, _ in concerned}),
+        consents=tuple(c for c in full.consents if (c.record, c.grantee, c.purpose) in consented),
+        history=tuple(past[-history:]),
+        live=tuple(part),
+    )
+
+
+def small_scenario(seed: int, **sizes: int) -> Scenario:
+    """Return a small hospital as a scenario."""
+    return Scenario("demo", "small hospital", {"seed": seed, **sizes}, lambda _: draw_small(seed, **sizes))
+
+
+class Teller:
+    """Tells every step and tick in a line."""
+
+    def __init__(self, write=lambda _: None) -> None:
+        self.write = write
+
+    def on_step(self, step: str, done: int, total: int) -> None:
+        self.write(f"{step} {done}/{total}")
+
+    def on_score(self, score: Score, live: int, blocks: int, gas: int) -> None:
+        self.write(f"live {score.requests}/{live} block {blocks} gas {gas}")
+
+
+def play_small(path: Path, seed: int, write=lambda _: None, **sizes: int) -> Report:
+    """Play a small hospital in ``path`` to its end."""
+    config = Config.model_validate({"seed": seed, **SETTINGS})
+
+    def publish(directory: Path, report: Report) -> None:
+        write("report begins")
+        write_report(directory, report)
+        write("report written")
+
+    return run_scenario(small_scenario(seed, **sizes), config, path, Teller(write), publish)
+
+
+if __name__ == "__main__":
+    play_small(Path(sys.argv[1]), int(sys.argv[2]), lambda line: print(line, flush=True))  # noqa: T201 - read by a test
+    print("sealed", flush=True)  # noqa: T201 - as above

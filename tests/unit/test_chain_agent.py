@@ -1,0 +1,312 @@
+"""On a chain the agent decides what is final, exactly once, and refuses contexts that do not fit, with a receipt."""
+
+from dataclasses import replace
+
+import pytest
+
+from chainsec.chain_agent import ChainActions, ChainRequests
+from chainsec.config import ChainSettings
+from chainsec.defence.agent import SEVERITY
+from chainsec.defence.detectors import UseMonitor
+from chainsec.defence.observation import Use
+from chainsec.defence.risk import EvidenceRiskModel
+from chainsec.deployment import POLICY_DELAY_S
+from chainsec.digest import canonical_json, digest_json, keccak
+from chainsec.errors import ContractReverted, UnknownRequest
+from chainsec.journal import Journal
+from chainsec.primitives import ZERO_HASH, Decision, Hash32, Scope, Verdict
+from chainsec.sandbox import Sandbox
+from chainsec.services.access import Basis, Status
+
+NURSE = {"role": "nurse", "ward": "cardiology"}
+RECEIPT = Hash32(bytes([7]) * 32)
+
+
+def ask(clinic, name="ann", **fields):
+    return clinic.box.request(name, clinic.scan, "treatment", attributes=NURSE, **fields)
+
+
+def file(clinic, request):
+    """Put a request on chain with whatever context it claims."""
+    clinic.box.deployment.access.request_many(clinic.box.gateway("clinic"), request.organisation, [request])
+    clinic.box.client.settle()
+
+
+def draft(clinic, asset=None, **observed):
+    """Return a request that nobody has filed yet, and its context."""
+    box = clinic.box
+    blank = {
+        "time_s": box.now_s,
+        "requester": "ann",
+        "asset": str(asset or clinic.scan),
+        "action": "read",
+        "purpose": "treatment",
+        "attributes": NURSE,
+        "text": "",
+        "has_clock": True,
+    }
+    return box.draft_request(
+        clinic.ann.address,
+        clinic.house.address,
+        asset or clinic.scan,
+        clinic.care,
+        Scope.READ,
+        until=box.now_s + 3_600,
+        observed=blank | observed,
+    )
+
+
+@pytest.fixture
+def agent(clinic, model):
+    return clinic.box.start_agent(model, UseMonitor(), receipts=Journal(None))
+
+
+def test_requests_come_in_chain_order_once_each(clinic):
+    box = clinic.box
+    source = ChainRequests(box.client, box.deployment, box.contexts, 0)
+    items = [ask(clinic, name) for name in ("ann", "ben", "ann")]
+    assert [found.request for found in source.poll()] == items
+    assert source.cursor == box.client.at
+    assert source.poll() == []
+
+
+def test_requests_decided_by_somebody_else_are_not_returned(clinic):
+    box = clinic.box
+    first, second = ask(clinic), ask(clinic, "ben")
+    box.deployment.sentinel.cancel(box.keys.guardian, first, RECEIPT)
+    box.client.settle()
+    source = ChainRequests(box.client, box.deployment, box.contexts, 0)
+    assert [found.request for found in source.poll()] == [second]
+
+
+@pytest.mark.parametrize("depth", [1, 3])
+def test_requests_wait_until_their_block_is_final(clinic, depth):
+    box = clinic.box
+    source = ChainRequests(box.client, box.deployment, box.contexts, depth)
+    source.poll()
+    item = ask(clinic)
+    for number in range(depth):
+        assert source.poll() == []
+        box.add_asset("patient", bytes([number]), sensitivity=0)
+    assert [found.request for found in source.poll()] == [item]
+    assert source.poll() == []
+
+
+def test_a_request_decided_while_it_waited_for_finality_is_not_returned(clinic):
+    box = clinic.box
+    source = ChainRequests(box.client, box.deployment, box.contexts, 1)
+    item = ask(clinic)
+    box.deployment.sentinel.cancel(box.keys.guardian, item, RECEIPT)
+    box.client.settle()
+    assert source.poll() == []
+
+
+def test_the_sensitivity_is_the_latest_one_on_chain(clinic):
+    box = clinic.box
+    source = ChainRequests(box.client, box.deployment, box.contexts, 0)
+    ask(clinic)
+    box.deployment.assets.raise_sensitivity(box.keys.steward, clinic.scan, 3)
+    box.client.settle()
+    ask(clinic, "ben")
+    assert [found.observation.sensitivity for found in source.poll()] == [3, 3]
+
+
+def test_any_request_can_be_found_by_its_identifier_and_nothing_else(clinic):
+    box = clinic.box
+    source = ChainRequests(box.client, box.deployment, box.contexts, 0)
+    item = ask(clinic)
+    assert source.find(str(item.id)) == item
+    for other in (str(ZERO_HASH), "0x12", "history-7", "", str(item.id)[2:], str(item.id).upper()):
+        assert source.find(other) is None
+
+
+def test_an_agent_decides_each_request_once_however_often_it_is_started(clinic, model_files):
+    box, heads = clinic.box, []
+    items = [ask(clinic, name) for name in ("ann", "ben")]
+    for expected in (2, 0, 0):
+        journal = Journal(None)
+        agent = box.start_agent(EvidenceRiskModel.from_files(model_files), UseMonitor(), receipts=journal)
+        assert len(agent.step()) == len(journal) == expected
+        assert agent.step() == []
+        heads.append(box.engine.head())
+    assert heads[0] == heads[1] == heads[2]
+    decided = box.deployment.access.contract.events("AccessDecided", 0, box.client.at)
+    assert [event.args["request"] for event in decided] == [item.id for item in items]
+
+
+def test_an_agent_started_later_decides_only_what_came_after(clinic, model_files):
+    box = clinic.box
+    ask(clinic)
+    box.start_agent(EvidenceRiskModel.from_files(model_files), UseMonitor()).step()
+    late = ask(clinic, "ben")
+    [receipt] = box.start_agent(EvidenceRiskModel.from_files(model_files), UseMonitor()).step()
+    assert receipt["request"] == str(late.id)
+
+
+def a_missing_context(clinic):
+    request, _ = draft(clinic)
+    return request, "no context was handed in"
+
+
+def a_changed_context(clinic):
+    request, context = draft(clinic)
+    clinic.box.contexts.put(request.context, canonical_json(context | {"salt": "00" * 16}))
+    return request, "the context does not match its hash"
+
+
+def another_requests_context(clinic):
+    request, context = draft(clinic)
+    clinic.box.hand_in([context])
+    return replace(request, requester=clinic.ben.address), "the context belongs to another request"
+
+
+def a_context_that_plays_the_request_down(clinic):
+    request, _ = draft(clinic)
+    export = replace(request, scope=Scope.READ | Scope.EXPORT)
+    _, context = draft(clinic)
+    context["request"]["scope"] = int(export.scope)
+    clinic.box.hand_in([context])
+    return (
+        replace(export, context=Hash32(digest_json(context)), until=context["request"]["until"]),
+        "the context names another action than the request",
+    )
+
+
+def a_request_for_nothing(clinic):
+    request, context = draft(clinic, asset=Hash32(bytes([9]) * 32))
+    clinic.box.hand_in([context])
+    return request, "no such asset is registered"
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        a_missing_context,
+        a_changed_context,
+        another_requests_context,
+        a_context_that_plays_the_request_down,
+        a_request_for_nothing,
+    ],
+    ids=lambda make: make.__name__,
+)
+def test_a_request_whose_context_does_not_fit_is_denied_on_chain_with_a_receipt(clinic, agent, make):
+    request, reason = make(clinic)
+    file(clinic, request)
+    good = ask(clinic, "ben")
+    refusal, decision = agent.step()
+    assert (refusal["kind"], refusal["request"], refusal["reason"]) == ("refusal", str(request.id), reason)
+    assert clinic.box.deployment.access.status_of(request.id) is Status.DENIED
+    [event] = clinic.box.deployment.access.contract.events("AccessDecided", 0, clinic.box.client.at, request=request.id)
+    assert (event.args["receipt"], Basis(event.args["basis"])) == (digest_json(refusal), Basis.AGREED)
+    assert (decision["kind"], decision["request"]) == ("decision", str(good.id))
+    assert not agent.has_scored(str(request.id))
+
+
+def test_decisions_go_out_in_batches_into_one_block(clinic):
+    box = clinic.box
+    items = [ask(clinic) for _ in range(5)]
+    actions = ChainActions(
+        box.client, box.deployment, box.keys.agent, batch_size=2, quarantine_s=60, clock=lambda: box.now_s + 500
+    )
+    before, transactions, now_s = box.client.at, box.client.transactions, box.now_s
+    actions.decide([Decision(item, Verdict.DENY, RECEIPT) for item in items])
+    actions.settle()
+    assert (box.client.at, box.client.transactions) == (before + 1, transactions + 3)
+    assert box.now_s == now_s + 500
+    assert all(box.deployment.access.status_of(item.id) is Status.DENIED for item in items)
+
+
+def resume_agent(box):
+    """Let the policy keeper's act wait for its day, and then take effect."""
+    sentinel, authority = box.deployment.sentinel.contract, box.deployment.authority.contract
+    data = sentinel.encode("resumeAgent")
+    box.client.transact(box.keys.policy, authority.address, authority.encode("schedule", sentinel.address, data, 0))
+    box.client.settle()
+    box.client.transact(box.keys.policy, sentinel.address, data)
+    box.client.settle(box.now_s + POLICY_DELAY_S)
+
+
+def test_a_suspended_agent_decides_what_waited_once_it_is_back(clinic, agent):
+    box, access = clinic.box, clinic.box.deployment.access
+    item = ask(clinic, hours=72)
+    box.deployment.sentinel.suspend_agent(box.keys.guardian)
+    box.client.settle()
+    with pytest.raises(ContractReverted) as caught:
+        agent.step()
+    assert caught.value.name == "SentinelAgentSuspended"
+    assert access.status_of(item.id) is Status.PENDING
+    other = ask(clinic, "ben", hours=72)
+    resume_agent(box)
+    assert [receipt["request"] for receipt in agent.step()] == [str(item.id), str(other.id)]
+    decided = access.contract.events("AccessDecided", 0, box.client.at)
+    assert [event.args["request"] for event in decided] == [item.id, other.id]
+    assert agent.step() == []
+
+
+def export_everything(clinic, agent):
+    """Let ann export forty records that she was granted; return the requests and what the agent did."""
+    box = clinic.box
+    requests = []
+    for number in range(20):
+        asset = box.add_asset("patient", f"record {number}".encode(), sensitivity=0)
+        box.give_consent("patient", asset, "clinic", "treatment", scope=Scope.READ | Scope.EXPORT)
+        requests.append(box.request("ann", asset, "treatment", action="export", attributes=NURSE))
+    agent.step()
+    for request in requests:
+        box.deployment.sentinel.approve(box.keys.guardian, request, RECEIPT)
+    box.client.settle()
+    uses = [Use(box.now_s + n, "ann", str(r.asset), "export", 10**6, str(r.id)) for n, r in enumerate(requests)]
+    return requests, agent.watch(uses)
+
+
+def test_a_mass_export_cuts_the_requester_off_and_nobody_else(clinic, agent):
+    requests, responses = export_everything(clinic, agent)
+    grants = clinic.box.deployment.access.contract
+    assert "quarantine" in {response.action for response in responses}
+    assert grants.call("quarantinedUntil", clinic.ann.address) > clinic.box.now_s
+    assert grants.call("quarantinedUntil", clinic.ben.address) == 0
+    assert not any(clinic.box.deployment.access.has_access(r.requester, r.asset, r.purpose) for r in requests)
+    calm = ask(clinic, "ben")
+    clinic.box.deployment.sentinel.approve(clinic.box.keys.guardian, calm, RECEIPT)
+    clinic.box.client.settle()
+    assert clinic.box.deployment.access.has_access(clinic.ben.address, clinic.scan, clinic.care)
+
+
+def test_every_answer_to_a_threat_stands_on_chain_under_its_receipt(clinic, model):
+    journal = Journal(None)
+    agent = clinic.box.start_agent(model, UseMonitor(), receipts=journal)
+    _, responses = export_everything(clinic, agent)
+    alerts = clinic.box.deployment.sentinel.contract.events("AlertRaised", 0, clinic.box.client.at)
+    assert len(alerts) == len(responses) > 0
+    assert {event.args["receipt"] for event in alerts} <= {Hash32(keccak(line)) for line in journal}
+    assert [event.args["severity"] for event in alerts] == [SEVERITY[response.action] for response in responses]
+
+
+def test_a_use_under_a_request_that_nobody_made_moves_nothing(clinic, agent, sends_nothing):
+    with sends_nothing(clinic.box), pytest.raises(UnknownRequest):
+        agent.watch([Use(clinic.box.now_s, "ann", "scan", "read", 1, str(ZERO_HASH))])
+
+
+def test_a_batch_of_the_largest_size_fits_into_a_transaction(model):
+    size = ChainSettings.model_fields["batch_size"].default
+    with Sandbox(key_seed=b"many") as box:
+        box.add_organisation("clinic")
+        box.add_member("clinic", "ann")
+        actions = ChainActions(
+            box.client, box.deployment, box.keys.agent, batch_size=size, quarantine_s=60, clock=lambda: None
+        )
+        scan = box.add_asset("patient", b"scan", sensitivity=1)
+        box.give_consent("patient", scan, "clinic", "treatment")
+        items = [box.request("ann", scan, "treatment") for _ in range(size)]
+        actions.decide([Decision(item, Verdict.GRANT, RECEIPT) for item in items])
+        actions.settle()
+        assert all(box.deployment.access.status_of(item.id) is Status.GRANTED for item in items)
+
+
+def test_contexts_handed_in_later_are_of_no_use_to_what_was_decided(clinic, agent):
+    request, context = draft(clinic)
+    file(clinic, request)
+    agent.step()
+    clinic.box.hand_in([context])
+    assert agent.step() == []
+    assert clinic.box.deployment.access.status_of(request.id) is Status.DENIED
