@@ -17,7 +17,6 @@ from eth_utils.address import to_checksum_address
 from chainsec.digest import keccak
 from chainsec.errors import BadAddress
 
-
 _ADDRESS = re.compile("(0x)?[0-9a-fA-F]{40}")
 
 

@@ -240,8 +240,7 @@ class Acquaintance:
             bits[a] -= math.log2((both + expected[a]) / (single[b] + _PRIOR))
             bits[b] -= math.log2((both + expected[b]) / (single[a] + _PRIOR))
         return {
-            f"fit:{self._facets[i]}": value / max(1, len(facts) - 1)
-            for (i, _), value in zip(facts, bits, strict=True)
+            f"fit:{self._facets[i]}": value / max(1, len(facts) - 1) for (i, _), value in zip(facts, bits, strict=True)
         }
 
     def observe(self, observation: Observation, values: Sequence[str]) -> None:

@@ -93,7 +93,8 @@ def rank_columns(rows: Matrix, denied: Flags, inverse_penalty: float) -> Matrix:
     if min(int(denied.sum()), int((~denied).sum())) < _MIN_PER_CLASS:
         return np.zeros(rows.shape[1])
     scaled = np.ascontiguousarray((rows - rows.mean(axis=0)) / np.maximum(rows.std(axis=0), 1e-6))
-    return np.abs(_fit(scaled, denied, inverse_penalty, 1e-2).coef_[0])
+    weights: Matrix = np.abs(_fit(scaled, denied, inverse_penalty, 1e-2).coef_[0])
+    return weights
 
 
 def train_logistic(

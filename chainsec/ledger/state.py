@@ -42,9 +42,8 @@ _CACHED_ACCOUNTS = 4096
 _HASH_BYTES = 32
 _PAIR_ITEMS = 2
 _BRANCH_ITEMS = 17
-# RLP: where each kind of item starts
-_EMPTY, _HASH, _LONG, _LIST, _LONG_LIST = 0x80, 0xA0, 0xB8, 0xC0, 0xF8
-_LEAST_LONG = 56
+# RLP: where each kind of item starts, and how long a long one is at least
+_EMPTY, _HASH, _LONG, _LIST, _LONG_LIST, _LEAST_LONG = 0x80, 0xA0, 0xB8, 0xC0, 0xF8, 56
 
 
 def decode_node(encoded: bytes) -> Any:
@@ -239,10 +238,9 @@ class _Storage(AccountStorageDB):  # type: ignore[misc] # py-evm is untyped
 
     def get(self, slot: int, from_journal: bool = True) -> int:  # noqa: FBT001, FBT002 - py-evm's signature
         self._accessed_slots.add(slot)
+        key = slot.to_bytes(max(1, (slot.bit_length() + 7) // 8))
         try:
-            encoded = (self._journal_storage if from_journal else self._locked_changes)[
-                slot.to_bytes(max(1, (slot.bit_length() + 7) // 8))
-            ]
+            encoded = (self._journal_storage if from_journal else self._locked_changes)[key]
         except MissingStorageTrieNode:
             raise
         except KeyError:
@@ -297,11 +295,10 @@ class _Accounts(AccountDB):  # type: ignore[misc] # py-evm is untyped
         return address in self._journal_accessed_state._journal._current_values  # noqa: SLF001 - as for slots
 
     def _get_address_store(self, address: bytes) -> Any:
-        store = self._account_stores.get(address)
-        if store is None:
-            store = _Storage(self._raw_store_db, self._get_storage_root(address), address)
-            self._account_stores[address] = store
-        return store
+        if address not in self._account_stores:
+            root = self._get_storage_root(address)
+            self._account_stores[address] = _Storage(self._raw_store_db, root, address)
+        return self._account_stores[address]
 
     def _get_account(self, address: bytes, from_journal: bool = True) -> Any:  # noqa: FBT001, FBT002 - py-evm's signature
         if from_journal and address in self._account_cache:

@@ -54,7 +54,7 @@ def test_a_changed_byte_is_another_text_or_no_text_at_all(value, data):
     assert canonical_json(read) == changed != text
 
 
-@given(st.binary(max_size=60) | st.text("[]{}\"\\:,1eE.-ntf ", max_size=60).map(str.encode))
+@given(st.binary(max_size=60) | st.text('[]{}"\\:,1eE.-ntf ', max_size=60).map(str.encode))
 def test_hostile_bytes_are_read_exactly_or_refused(text):
     try:
         value = parse_canonical(text)

@@ -3,6 +3,7 @@
 import tempfile
 from pathlib import Path
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -34,7 +35,7 @@ def whole(records):
     return b"".join(canonical_json(record) + b"\n" for record in records)
 
 
-@settings(max_examples=25)
+@settings(max_examples=4)
 @given(RECORDS)
 def test_a_file_torn_at_any_byte_is_completed_to_the_same_bytes(records):
     content = whole(records)
@@ -95,11 +96,10 @@ def test_one_byte_flipped_in_a_whole_line_is_found_in_that_line(records, data):
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "a.jsonl"
         path.write_bytes(content)
-        try:
+        if place == len(content) - 1:  # the last end of line is gone: the line counts as torn and is written again
             write(path, records)
-        except RunMismatch as mismatch:
-            assert mismatch.line == line
-        else:
-            # the last end of line is gone, so the line counts as torn and is written again
-            assert place == len(content) - 1
             assert path.read_bytes() == whole(records)
+        else:
+            with pytest.raises(RunMismatch) as caught:
+                write(path, records)
+            assert caught.value.line == line

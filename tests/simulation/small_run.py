@@ -15,11 +15,12 @@ from chainsec.app.report import write_report
 from chainsec.config import Config
 from chainsec.scenarios.hospital import hospital
 from chainsec.scenarios.run import Scenario, run_scenario
+from chainsec.scenarios.workload import PlannedUse
 
 if TYPE_CHECKING:
     from chainsec.scenarios.play import Score
     from chainsec.scenarios.report_schema import Report
-    from chainsec.scenarios.workload import Workload
+    from chainsec.scenarios.workload import Attempt, Workload
 
 SETTINGS = {
     "chain": {"batch_size": 4},
@@ -39,15 +40,22 @@ def draw_small(seed: int, history: int = 60, live: int = 24) -> Workload:
     concerned = {(attempt.requester, attempt.asset, attempt.purpose) for attempt in part}
     houses = {member.name: member.organisation for member in full.members}
     consented = {(asset, houses[requester], purpose) for requester, asset, purpose in concerned}
-    past = [attempt for attempt in (*full.history, *full.live[:first]) if attempt.time_s < part[0].time_s]
+    past = [attempt for attempt in (*full.history, *full.live[:first]) if attempt.time_s < part[0].time_s][-history:]
+    people = {attempt.requester for attempt in part}
+    things = {attempt.asset for attempt in (*past, *part)}
     return replace(
         full,
-        members=tuple(member for member in full.members if member.name in {who for who, _, _ in concerned}),
-        records=tuple(record for record in full.records if record.name in {what for _, what, _ in concerned}),
+        members=tuple(member for member in full.members if member.name in people),
+        records=tuple(record for record in full.records if record.name in things),
         consents=tuple(c for c in full.consents if (c.record, c.grantee, c.purpose) in consented),
-        history=tuple(past[-history:]),
-        live=tuple(part),
+        history=tuple(past),
+        live=tuple(replace(a, uses=_burst(a)) if place % 5 == 2 else a for place, a in enumerate(part)),
     )
+
+
+def _burst(attempt: Attempt) -> tuple[PlannedUse, ...]:
+    """Return what gives an honest requester away as a thief: so that there is somebody to cut off and to release."""
+    return tuple(PlannedUse(600 + 60 * number, "export", 4_000_000) for number in range(10)) + attempt.uses
 
 
 def small_scenario(seed: int, **sizes: int) -> Scenario:

@@ -287,7 +287,7 @@ def test_a_use_under_a_request_that_nobody_made_moves_nothing(clinic, agent, sen
         agent.watch([Use(clinic.box.now_s, "ann", "scan", "read", 1, str(ZERO_HASH))])
 
 
-def test_a_batch_of_the_largest_size_fits_into_a_transaction(model):
+def test_a_batch_of_the_largest_size_fits_into_a_transaction():
     size = ChainSettings.model_fields["batch_size"].default
     with Sandbox(key_seed=b"many") as box:
         box.add_organisation("clinic")

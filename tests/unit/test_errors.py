@@ -33,7 +33,12 @@ def test_a_fact_that_is_not_there_is_named():
 def test_an_error_keeps_its_facts_when_it_is_copied_or_pickled(again):
     error = again(ContractReverted("reverted", name="Broke", amount=7))
     assert type(error) is ContractReverted
-    assert (str(error), error.name, error.amount, error.facts) == ("reverted", "Broke", 7, {"name": "Broke", "amount": 7})
+    assert (str(error), error.name, error.amount, error.facts) == (
+        "reverted",
+        "Broke",
+        7,
+        {"name": "Broke", "amount": 7},
+    )
 
 
 def test_a_revert_is_a_failure_of_the_ledger_and_a_bad_address_is_a_bad_value():

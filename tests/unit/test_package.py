@@ -11,14 +11,28 @@ import pytest
 
 import chainsec
 
-HEAVY = {"numpy", "scipy", "sklearn", "web3", "eth", "eth_tester", "eth_account", "pydantic", "rlp", "asyncio", "sqlite3"}
+HEAVY = {
+    "numpy",
+    "scipy",
+    "sklearn",
+    "web3",
+    "eth",
+    "eth_tester",
+    "eth_account",
+    "pydantic",
+    "rlp",
+    "asyncio",
+    "sqlite3",
+}
 
 
 def modules_loaded_by(statement):
     """Return what a fresh interpreter loads for ``statement`` beyond what it loads for nothing."""
     found = []
     for code in ("pass", statement):
-        done = subprocess.run([sys.executable, "-X", "importtime", "-c", code], capture_output=True, text=True, check=True)
+        done = subprocess.run(
+            [sys.executable, "-X", "importtime", "-c", code], capture_output=True, text=True, check=True
+        )
         found.append({line.rsplit("|", 1)[1].strip() for line in done.stderr.splitlines() if "|" in line})
     return found[1] - found[0]
 

@@ -40,7 +40,13 @@ def test_a_member_acts_for_the_latest_house_or_for_the_one_that_is_named(parties
 
 @pytest.mark.parametrize(
     ("member", "organisation", "party"),
-    [("zoe", None, "zoe"), ("ann", "lab", "ann"), ("ann", "ghost", "ghost"), ("clinic", None, "clinic"), ("ann", "ann", "ann")],
+    [
+        ("zoe", None, "zoe"),
+        ("ann", "lab", "ann"),
+        ("ann", "ghost", "ghost"),
+        ("clinic", None, "clinic"),
+        ("ann", "ann", "ann"),
+    ],
 )
 def test_a_house_that_somebody_does_not_act_for_is_refused(parties, member, organisation, party):
     with pytest.raises(UnknownParty) as caught:

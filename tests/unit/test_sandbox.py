@@ -1,5 +1,7 @@
 """The friendly door: what it does stands on chain, and what nobody knows is refused before anything is sent."""
 
+from itertools import pairwise
+
 import pytest
 
 from chainsec.config import ChainSettings, Config
@@ -143,7 +145,7 @@ def test_blocks_keep_the_interval_that_the_settings_ask_for():
         box.add_organisation("clinic")
         times = [box.engine.block(number).timestamp for number in range(box.engine.head().number + 1)]
     assert times[0] == ChainSettings().genesis_time_s
-    assert {later - earlier for earlier, later in zip(times, times[1:], strict=False)} == {12}
+    assert {later - earlier for earlier, later in pairwise(times)} == {12}
 
 
 def test_sandboxes_without_a_seed_share_no_key():
@@ -195,7 +197,7 @@ def test_another_story_on_the_same_chain_is_refused(tmp_path):
     assert play(tmp_path / "chain", tmp_path / "contexts") == head
 
 
-def test_contexts_are_kept_in_the_journal_with_a_salt_each(clinic, tmp_path):
+def test_contexts_are_kept_in_the_journal_with_a_salt_each(clinic):
     box = clinic.box
     first, second = (box.request("ann", clinic.scan, "treatment") for _ in range(2))
     assert first.context != second.context
@@ -203,7 +205,10 @@ def test_contexts_are_kept_in_the_journal_with_a_salt_each(clinic, tmp_path):
     salts = {read_context(line, item.context)["salt"] for line, item in zip(lines, (first, second), strict=True)}
     assert len(salts) == 2
     assert all(len(bytes.fromhex(salt)) == 16 for salt in salts)
-    assert all(canonical_json(read_context(line, Hash32(item.context))) == line for line, item in zip(lines, (first, second), strict=True))
+    assert all(
+        canonical_json(read_context(line, Hash32(item.context))) == line
+        for line, item in zip(lines, (first, second), strict=True)
+    )
 
 
 def test_an_agent_started_on_a_sandbox_decides_what_was_asked(clinic, model):

@@ -141,7 +141,7 @@ def a_threat(*requests, response="quarantine", kind="mass_export"):
     return Threat(kind, "nurse-1", tuple(str(request.id) for request in requests), 0.9, response, {"statistic": 5.0})
 
 
-def test_every_request_is_scored_before_it_enters_the_past(model, model_files):
+def test_every_request_is_scored_before_it_enters_the_past(model):
     diary = Diary(model)
     agent = an_agent(diary, Inbox(pending(1), pending(2)))
     agent.step()

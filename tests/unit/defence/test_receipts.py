@@ -68,8 +68,14 @@ CHANGES = {
     "reasons left out": (lambda r: r["reasons"].pop(0), "reasons are not those"),
     "feature missing": (lambda r: r["features"].pop(next(iter(r["features"]))), "no receipt of a decision"),
     "feature added": (lambda r: r["features"].update(made_up=1.0), "no receipt of a decision"),
-    "feature not finite": (lambda r: r["features"].update(dict.fromkeys(list(r["features"])[:1], float("nan"))), "finite"),
-    "feature too large": (lambda r: r["features"].update(dict.fromkeys(list(r["features"])[:1], 10**400)), "no receipt"),
+    "feature not finite": (
+        lambda r: r["features"].update(dict.fromkeys(list(r["features"])[:1], float("nan"))),
+        "finite",
+    ),
+    "feature too large": (
+        lambda r: r["features"].update(dict.fromkeys(list(r["features"])[:1], 10**400)),
+        "no receipt",
+    ),
     "feature no number": (lambda r: r["features"].update(dict.fromkeys(list(r["features"])[:1], "1")), "finite"),
     "features no object": (lambda r: r.update(features=[1.0]), "no receipt of a decision"),
     "score missing": (lambda r: r.pop("score"), "no receipt of a decision"),

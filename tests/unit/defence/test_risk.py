@@ -89,6 +89,24 @@ def test_learning_moves_later_features_but_neither_digest_nor_weights(model):
     assert model.to_files()[MODEL_FILE] == train_risk_model(HISTORY[:SPLIT], DENIED[:SPLIT]).to_files()[MODEL_FILE]
 
 
+def test_a_threat_seen_in_uses_raises_that_requesters_risk_for_some_days_only(model):
+    probe, other = HISTORY[SPLIT], next(o for o in HISTORY[SPLIT:] if o.requester != HISTORY[SPLIT].requester)
+    before, calm = model.score(model.features(probe)), model.features(other)
+    digest = model.digest
+    model.note_threat(probe.requester, probe.time_s, 3.0)
+    features = model.features(probe)
+    assert features["suspicion"] == pytest.approx(3.0, abs=0.1)
+    assert model.score(features) >= before
+    assert model.features(other) == calm
+    assert model.digest == digest
+    late = Observation(
+        "0xlate", probe.time_s + 20 * 86_400, probe.requester, probe.asset, "read", "care", 1, probe.attributes
+    )
+    assert model.features(late)["suspicion"] < 0.01
+    with pytest.raises(ValueError, match="severity"):
+        model.note_threat(probe.requester, probe.time_s, -1.0)
+
+
 def test_training_twice_gives_the_same_files_and_another_history_another_digest(model):
     again = train_risk_model(HISTORY[:SPLIT], DENIED[:SPLIT])
     other = train_risk_model(HISTORY[:SPLIT], [not label for label in DENIED[:SPLIT]])

@@ -33,7 +33,7 @@ def test_receipts_come_in_the_order_of_sending_and_all_in_one_block(client, prob
     assert [receipt.index for receipt in receipts] == [0, 1, 2, 3]
 
 
-def test_where_nothing_was_sent_there_is_no_block(client, probe):
+def test_where_nothing_was_sent_there_is_no_block(client):
     height = client.at
     assert client.settle() == []
     assert client.at == height
@@ -94,7 +94,7 @@ def test_a_transaction_that_the_engine_refuses_leaves_no_gap_behind_it(client, p
     assert (receipt.status, receipt.block_number) == (1, height + 1)
 
 
-def test_a_transaction_that_does_not_fit_into_its_block_is_reported_and_not_passed_over(alice, bob, probe_artifact):
+def test_a_transaction_that_does_not_fit_into_its_block_is_reported_and_not_passed_over(alice, bob):
     with open_engine(accounts=[alice, bob], block_gas_limit=2_000_000) as engine:
         client = Client(engine, transaction_gas=2_000_000)
         client.transact(alice, bob.address, b"")
@@ -103,7 +103,7 @@ def test_a_transaction_that_does_not_fit_into_its_block_is_reported_and_not_pass
             client.settle()
 
 
-def test_reads_see_what_others_have_put_on_the_chain(client, probe, alice, bob):
+def test_reads_see_what_others_have_put_on_the_chain(client, probe, bob):
     other = Client(client.engine, transaction_gas=GAS)
     store(other, probe, bob, 9)
     other.settle()
@@ -211,7 +211,7 @@ def test_fewer_or_more_calls_in_a_block_than_stand_there_are_refused(story, alic
         client = Client(done.engine, transaction_gas=GAS, is_replay=True)
         client._nonces = {alice.address: 1}
         client._reached = 1
-        with pytest.raises(RunMismatch, match="block 2"):
+        with pytest.raises(RunMismatch, match="block 2"):  # noqa: PT012 - which of the calls is the one too many
             for sender in senders:
                 store(client, probe, sender, 1, at=100 if sender is bob else 0)
             client.settle()

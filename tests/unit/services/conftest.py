@@ -44,7 +44,12 @@ class Ward:
         return asset
 
     def terms(self, asset, **fields):
-        blank = {"grantee": self.hospital.address, "purpose": CARE, "scope": Scope.READ, "until": self.client.now_s + DAY_S}
+        blank = {
+            "grantee": self.hospital.address,
+            "purpose": CARE,
+            "scope": Scope.READ,
+            "until": self.client.now_s + DAY_S,
+        }
         return Terms(asset=asset, **blank | fields)
 
     def consent_to(self, asset, **fields):
@@ -134,7 +139,7 @@ def reverts(ward):
 
     @contextmanager
     def expect(name, **arguments):
-        with pytest.raises(ContractReverted) as caught:
+        with pytest.raises(ContractReverted) as caught:  # noqa: PT012 - the sending or the settling fails
             yield
             ward.settle()
         assert caught.value.name == name, f"reverted with {caught.value}"

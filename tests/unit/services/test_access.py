@@ -14,7 +14,11 @@ def test_a_request_in_ones_own_name_stands_as_it_was_made(ward):
     ward.settle()
     assert ward.access.status_of(item.id) is Status.PENDING
     [event] = ward.events(ward.access, "AccessRequested")
-    assert (event["request"], event["requester"], event["organisation"]) == (item.id, ward.ann.address, ward.ann.address)
+    assert (event["request"], event["requester"], event["organisation"]) == (
+        item.id,
+        ward.ann.address,
+        ward.ann.address,
+    )
 
 
 def test_a_batch_through_the_gateway_stands_whole_and_in_order(ward):
