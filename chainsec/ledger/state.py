@@ -136,13 +136,11 @@ class LedgerTrie(HexaryTrie):  # type: ignore[misc] # the trie library is untype
                     node = self.get_node(node[int(path[at], 16)])
                     at += 1
                     continue
-                if len(node) != _PAIR_ITEMS:
-                    break
-                is_leaf, part = _expand(node[0])
+                is_leaf, part = _expand(node[0]) if len(node) == _PAIR_ITEMS else (False, path)
                 if is_leaf:
                     return bytes(node[1]) if path[at:] == part else b""
-                if not path.startswith(part, at):
-                    return b""
+                if len(node) != _PAIR_ITEMS or not path.startswith(part, at):
+                    break
                 at += len(part)
                 node = self.get_node(node[1])
             if node == BLANK_NODE:

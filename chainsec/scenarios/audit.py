@@ -161,15 +161,16 @@ def find_broken_seal(path: Path) -> AuditFailed | None:
     try:
         content = (path / SEAL).read_bytes()
         stated = json.loads(content)["files"]
-        differing = [name for name in sorted({*stated, *actual}) if stated.get(name) != actual.get(name)]
-    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        is_whole = content == seal_content(stated)
+    except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
         return AuditFailed(f"{SEAL}: cannot be read: {error}", path=path, name=SEAL)
+    if not is_whole:
+        return AuditFailed(f"{SEAL}: was changed", path=path, name=SEAL)
+    differing = [name for name in {*stated, *actual} if stated.get(name) != actual.get(name)]
     # the chain comes first: whether other records hold is asked of it
-    for name in sorted(differing, key=lambda name: not name.startswith(CHAIN)):
+    for name in sorted(differing, key=lambda name: (not name.startswith(CHAIN), name)):
         state = "is missing" if name not in actual else "was added" if name not in stated else "was changed"
         return AuditFailed(f"{name}: {state} after the run was sealed", path=path, name=name)
-    if content != seal_content(actual):
-        return AuditFailed(f"{SEAL}: is not in canonical form", path=path, name=SEAL)
     return None
 
 

@@ -170,8 +170,9 @@ def digest_files(path: Path) -> dict[str, str]:
 
 
 def seal_content(digests: Mapping[str, str]) -> bytes:
-    """Return the text of a seal over files with these digests."""
-    return canonical_json({"format": FORMAT, "files": dict(digests)})
+    """Return the text of a seal over files with these digests; its own digest tells a broken seal from a broken file."""
+    whole = hashlib.sha256(canonical_json(digests)).hexdigest()
+    return canonical_json({"format": FORMAT, "files": dict(digests), "digest": whole})
 
 
 @contextmanager

