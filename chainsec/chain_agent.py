@@ -44,22 +44,22 @@ class ChainRequests:
         client: says which block has been reached.
         deployment: where the events come from.
         contexts: what the requests carry off chain.
-        finality_depth: blocks on top of a block before it counts as final, at least 0.
 
     ``cursor`` is the last block that was read.
     """
 
-    def __init__(self, client: Client, deployment: Deployment, contexts: Contexts, finality_depth: int) -> None:
+    def __init__(self, client: Client, deployment: Deployment, contexts: Contexts) -> None:
         self._client = client
         self._deployment = deployment
         self._contexts = contexts
-        self._finality_depth = finality_depth
         self._sensitivities: dict[Hash32, int] = {}
+        self._addresses: dict[str, Address] = {}
+        self._names: dict[Address, str] = {}
         self.cursor = 0
 
     def poll(self) -> list[PendingRequest]:
         """Return the undecided requests of final blocks past the cursor, in chain order, and move the cursor on."""
-        first, last = self.cursor + 1, self._client.at - self._finality_depth
+        first, last = self.cursor + 1, min(self._client.at, self._client.engine.final_block())
         if last < first:
             return []
         self._follow_assets(first, last)
@@ -92,7 +92,16 @@ class ChainRequests:
         sensitivity = self._sensitivities.get(request.asset)
         if sensitivity is None:
             return PendingRequest(request, None, "no such asset is registered")
-        return PendingRequest(request, *self._contexts.join(request, sensitivity))
+        observation, refusal = self._contexts.join(request, sensitivity)
+        if observation is not None and not self._is_bound(observation.requester, request.requester):
+            return PendingRequest(request, None, "the requester's name goes with another address")
+        return PendingRequest(request, observation, refusal)
+
+    def _is_bound(self, name: str, address: Address) -> bool:
+        """Tie a name to the first address it comes with, so that nobody asks under a colleague's habits."""
+        return (
+            self._addresses.setdefault(name, address) == address and self._names.setdefault(address, name) == name
+        )
 
 
 class ChainActions:

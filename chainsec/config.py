@@ -73,8 +73,8 @@ class DecisionCosts(Settings):
         escalation: asking a guardian.
     """
 
-    wrong_grant: tuple[Cost, Cost, Cost, Cost] = (5.0, 10.0, 20.0, 40.0)
-    wrong_denial: Cost = 10.0
+    wrong_grant: tuple[Cost, Cost, Cost, Cost] = (9.0, 13.0, 18.0, 26.0)
+    wrong_denial: Cost = 20.0
     escalation: Cost = 2.0
 
 
@@ -98,14 +98,12 @@ class RunSettings(Settings):
         guardian_delay_s: how often guardians answer what was escalated to them; an answer takes one to two of these.
         guardian_error_rate: share of escalations that guardians judge wrongly, 0 to 1.
         anchor_interval_s: how often off-chain records are anchored.
-        finality_depth: blocks on top of a block before it counts as final.
     """
 
     tick_s: Positive = 1_800
     guardian_delay_s: Positive = 3_600
     guardian_error_rate: Annotated[float, Field(ge=0, le=1)] = 0.03
     anchor_interval_s: Positive = 86_400
-    finality_depth: Annotated[int, Field(ge=0)] = 0
 
 
 class Config(Settings):

@@ -322,7 +322,7 @@ class Sandbox:
         """
         settings = self.config
         return Agent(
-            source=ChainRequests(self.client, self.deployment, self.contexts, settings.run.finality_depth),
+            source=ChainRequests(self.client, self.deployment, self.contexts),
             actions=ChainActions(
                 self.client,
                 self.deployment,

@@ -95,6 +95,10 @@ class Response:
 
 
 SEVERITY = {"alert": 1, "revoke": 2, "quarantine": 3}
+"""How loud an alert is on chain, by response."""
+
+WEIGHT = {"alert": 0.5, "revoke": 1.0, "quarantine": 1.5}
+"""How much a response counts against the requester's next requests; 1 is one request found to be bad."""
 
 
 class Agent:
@@ -162,7 +166,9 @@ class Agent:
             subject = self._find(use.request_id)
             if subject is None:
                 raise UnknownRequest(f"nobody made the request {use.request_id}", request=use.request_id)
-            responses += [self._respond(threat, subject) for threat in self._watcher.observe(use)]
+            for threat in self._watcher.observe(use):
+                responses.append(self._respond(threat, subject))
+                self.model.note_threat(threat.requester, use.time_s, WEIGHT[threat.response])
         return responses
 
     def learn(self, request_id: str, denied: bool) -> None:  # noqa: FBT001 - the label itself

@@ -103,6 +103,9 @@ class RiskModel(Protocol):
     def learn(self, observation: Observation, denied: bool) -> None:  # noqa: FBT001 - the label itself
         """Let a revealed label into the statistics."""
 
+    def note_threat(self, requester: str, time_s: int, severity: float) -> None:
+        """Let a threat seen in uses raise the risk of the requester's next requests; 1 weighs as a bad request."""
+
     def to_files(self) -> dict[str, bytes]:
         """Return the model's canonical files, name to content."""
 

@@ -69,8 +69,15 @@ def _register_records(box: Sandbox, workload: Workload, on_step: Callable[[str, 
 
 
 def chain_time(config: Config, workload: Workload, time_s: int) -> int:
-    """Return the block time for a workload's time; rows of a log without times count from a day after genesis."""
-    return time_s if workload.has_clock else config.chain.genesis_time_s + LEAD_S + time_s
+    """Return the block time for a workload's time.
+
+    Rows of a log without times start a day after genesis and follow each other at the pace that the agent's budget of
+    grants allows, so that a log of years is not squeezed into one window.
+    """
+    if workload.has_clock:
+        return time_s
+    pace_s = -(-config.limits.window_s // max(1, config.limits.grants_per_window))
+    return config.chain.genesis_time_s + LEAD_S + time_s * pace_s
 
 
 def _give_consents(

@@ -63,7 +63,7 @@ def agent(clinic, model):
 
 def test_requests_come_in_chain_order_once_each(clinic):
     box = clinic.box
-    source = ChainRequests(box.client, box.deployment, box.contexts, 0)
+    source = ChainRequests(box.client, box.deployment, box.contexts)
     items = [ask(clinic, name) for name in ("ann", "ben", "ann")]
     assert [found.request for found in source.poll()] == items
     assert source.cursor == box.client.at
@@ -75,14 +75,20 @@ def test_requests_decided_by_somebody_else_are_not_returned(clinic):
     first, second = ask(clinic), ask(clinic, "ben")
     box.deployment.sentinel.cancel(box.keys.guardian, first, RECEIPT)
     box.client.settle()
-    source = ChainRequests(box.client, box.deployment, box.contexts, 0)
+    source = ChainRequests(box.client, box.deployment, box.contexts)
     assert [found.request for found in source.poll()] == [second]
 
 
+def finalise_behind(box, monkeypatch, depth):
+    """Let blocks become final only once ``depth`` more stand on them, as on chains that can reorganise."""
+    monkeypatch.setattr(box.engine, "final_block", lambda: box.engine.head().number - depth)
+
+
 @pytest.mark.parametrize("depth", [1, 3])
-def test_requests_wait_until_their_block_is_final(clinic, depth):
+def test_requests_wait_until_their_block_is_final(clinic, monkeypatch, depth):
     box = clinic.box
-    source = ChainRequests(box.client, box.deployment, box.contexts, depth)
+    finalise_behind(box, monkeypatch, depth)
+    source = ChainRequests(box.client, box.deployment, box.contexts)
     source.poll()
     item = ask(clinic)
     for number in range(depth):
@@ -92,9 +98,10 @@ def test_requests_wait_until_their_block_is_final(clinic, depth):
     assert source.poll() == []
 
 
-def test_a_request_decided_while_it_waited_for_finality_is_not_returned(clinic):
+def test_a_request_decided_while_it_waited_for_finality_is_not_returned(clinic, monkeypatch):
     box = clinic.box
-    source = ChainRequests(box.client, box.deployment, box.contexts, 1)
+    finalise_behind(box, monkeypatch, 1)
+    source = ChainRequests(box.client, box.deployment, box.contexts)
     item = ask(clinic)
     box.deployment.sentinel.cancel(box.keys.guardian, item, RECEIPT)
     box.client.settle()
@@ -103,7 +110,7 @@ def test_a_request_decided_while_it_waited_for_finality_is_not_returned(clinic):
 
 def test_the_sensitivity_is_the_latest_one_on_chain(clinic):
     box = clinic.box
-    source = ChainRequests(box.client, box.deployment, box.contexts, 0)
+    source = ChainRequests(box.client, box.deployment, box.contexts)
     ask(clinic)
     box.deployment.assets.raise_sensitivity(box.keys.steward, clinic.scan, 3)
     box.client.settle()
@@ -113,7 +120,7 @@ def test_the_sensitivity_is_the_latest_one_on_chain(clinic):
 
 def test_any_request_can_be_found_by_its_identifier_and_nothing_else(clinic):
     box = clinic.box
-    source = ChainRequests(box.client, box.deployment, box.contexts, 0)
+    source = ChainRequests(box.client, box.deployment, box.contexts)
     item = ask(clinic)
     assert source.find(str(item.id)) == item
     for other in (str(ZERO_HASH), "0x12", "history-7", "", str(item.id)[2:], str(item.id).upper()):
@@ -310,3 +317,17 @@ def test_contexts_handed_in_later_are_of_no_use_to_what_was_decided(clinic, agen
     clinic.box.hand_in([context])
     assert agent.step() == []
     assert clinic.box.deployment.access.status_of(request.id) is Status.DENIED
+
+
+def test_nobody_asks_under_the_name_of_a_colleague(clinic):
+    box = clinic.box
+    source = ChainRequests(box.client, box.deployment, box.contexts)
+    ask(clinic, "ben")
+    assert [found.refusal for found in source.poll()] == [""]
+    request, context = draft(clinic, requester="ben")
+    box.hand_in([context])
+    file(clinic, request)
+    [found] = source.poll()
+    assert (found.observation, found.refusal) == (None, "the requester's name goes with another address")
+    ask(clinic, "ann")
+    assert [found.refusal for found in source.poll()] == [""]

@@ -41,7 +41,7 @@ def test_keyword_arguments_win_over_the_file_key_by_key(tmp_path):
         ("[costs]\nescalation = inf", "costs.escalation"),
         ("[chain]\nblock_interval_s = 0", "chain.block_interval_s"),
         ("[chain]\nchain_id = 9223372036854775808", "chain.chain_id"),
-        ("[run]\nfinality_depth = 'deep'", "run.finality_depth"),
+        ("[run]\ntick_s = 'long'", "run.tick_s"),
         ("seed = ", "settings.toml"),
         ("[agent]\nquarantine_s = 259201", "agent.quarantine_s is 259201, over limits.max_quarantine_s"),
     ],
