@@ -6,7 +6,6 @@ Not here: training (``training``), verdicts (``policy``), uses after a grant (``
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
@@ -19,7 +18,7 @@ from chainsec.defence.logistic import LogisticPart
 from chainsec.defence.novelty import NoveltyPart
 from chainsec.defence.statistics import EVIDENCE, CountTables, weigh_evidence
 from chainsec.defence.suspicion import SIGNAL, Suspicion
-from chainsec.digest import canonical_json, keccak
+from chainsec.digest import canonical_json, keccak, parse_canonical
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -232,11 +231,11 @@ class EvidenceRiskModel:
             KeyError: there is no ``model.json``.
         """
         try:
-            value = json.loads(files[MODEL_FILE])
+            value = parse_canonical(files[MODEL_FILE])
             if value["format"] != FORMAT:
                 raise ValueError(f"risk model of format {value['format']!r}, not {FORMAT}")
             plan = FacetPlan.from_json(value["plan"])
-            state = json.loads(files[STATE_FILE]) if STATE_FILE in files else None
+            state = parse_canonical(files[STATE_FILE]) if STATE_FILE in files else None
             counts = CountTables.from_json(state["counts"]) if state else CountTables(len(plan.contexts))
             has_clock, reaches = value["has_clock"], value["ties"] is None
             habits = Habits(plan.facets, has_clock=has_clock, reaches=reaches)

@@ -7,7 +7,6 @@ Layer: scenarios. Not here: re-execution itself (``chainsec.ledger.verify``), th
 
 from __future__ import annotations
 
-import json
 import shutil
 import tempfile
 from collections import Counter
@@ -17,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from chainsec.config import Config
-from chainsec.digest import canonical_json, digest_json
+from chainsec.digest import canonical_json, digest_json, parse_canonical
 from chainsec.errors import AuditFailed, LedgerError, RunInUse
 from chainsec.ledger.engine import open_engine
 from chainsec.ledger.verify import verify_chain
@@ -145,7 +144,7 @@ def read_settings(path: Path) -> Config:
     """Return the settings of a run. Raises: AuditFailed: there are none, or they cannot be read."""
     try:
         content = (path / SETTINGS).read_bytes()
-        settings = json.loads(content)
+        settings = parse_canonical(content)
         if canonical_json(settings) != content:
             raise ValueError("it is not in canonical form")  # noqa: TRY301 - refused as what cannot be read
         return Config.model_validate(settings["config"])
@@ -160,7 +159,7 @@ def find_broken_seal(path: Path) -> AuditFailed | None:
     actual = digest_files(path)
     try:
         content = (path / SEAL).read_bytes()
-        stated = json.loads(content)["files"]
+        stated = parse_canonical(content)["files"]
         is_whole = content == seal_content(stated)
     except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
         return AuditFailed(f"{SEAL}: cannot be read: {error}", path=path, name=SEAL)
@@ -184,7 +183,7 @@ def _check_report(path: Path, summary: AuditSummary, acts: Acts, evidence: Evide
     figures: Mapping[str, tuple[object, object]] = {
         "run.settings_digest": (
             report.run.settings_digest,
-            "0x" + digest_json(json.loads((path / SETTINGS).read_bytes())).hex(),
+            "0x" + digest_json(parse_canonical((path / SETTINGS).read_bytes())).hex(),
         ),
         "run.model_digest": (report.run.model_digest in evidence.models, True),
         "requests.live": (report.requests.live, len(acts.requests)),

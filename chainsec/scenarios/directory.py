@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
-import json
 import os
 import re
 import shutil
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, Self
 
-from chainsec.digest import canonical_json
+from chainsec.digest import canonical_json, parse_canonical
 from chainsec.errors import RunInUse, RunMismatch
 from chainsec.journal import Journal, write_atomically
 
@@ -125,7 +124,7 @@ class RunDirectory:
     def timings(self) -> list[dict[str, Any]]:
         """Return the measurements of every start of this run."""
         path = self.path / TIMINGS
-        return [json.loads(line) for line in path.read_bytes().splitlines()] if path.exists() else []
+        return [parse_canonical(line) for line in path.read_bytes().splitlines()] if path.exists() else []
 
     def seal(self) -> None:
         """Write the digest of every file: from now on one flipped byte anywhere shows.
@@ -146,7 +145,7 @@ class RunDirectory:
         found = path.read_bytes()
         if found == content:
             return
-        key = _first_difference(json.loads(found), json.loads(content)) or "way of writing"
+        key = _first_difference(parse_canonical(found), parse_canonical(content)) or "way of writing"
         raise RunMismatch(
             f"{self.path}: holds a run with another {key}; choose another directory or start afresh",
             path=str(self.path),
@@ -219,7 +218,7 @@ def _refuse_strangers(path: Path) -> None:
     names = {file.name for file in path.iterdir()} - {LOCK} if path.exists() else set()
     if SETTINGS in names:
         try:
-            settings = json.loads((path / SETTINGS).read_bytes())
+            settings = parse_canonical((path / SETTINGS).read_bytes())
         except ValueError:
             settings = None
         if not isinstance(settings, dict):

@@ -20,7 +20,7 @@ from chainsec.errors import AuditFailed
 from chainsec.primitives import Hash32
 from chainsec.scenarios.directory import MODELS, SETTINGS
 from chainsec.services.access import Status
-from chainsec.services.audit import leaf_of
+from chainsec.services.audit import leaves_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -84,7 +84,7 @@ class Evidence:
     def check_settings(self) -> None:
         """The settings are those that were anchored when the run began."""
         roots = [event.args["root"] for event in self._acts.anchors(SETTINGS)]
-        leaf = leaf_of((self._path / SETTINGS).read_bytes())
+        [leaf] = leaves_of([(self._path / SETTINGS).read_bytes()])
         if roots != [leaf] and (roots or self._is_finished):
             raise AuditFailed(f"{SETTINGS}: is not what was anchored on chain")
 
@@ -103,7 +103,7 @@ class Evidence:
         for folder in sorted((self._path / MODELS).glob("*")):
             files = {file.name: file.read_bytes() for file in sorted(folder.iterdir())}
             name = f"{MODELS}/{folder.name}"
-            root = merkle_root([leaf_of(files[file]) for file in sorted(files)]) if files else b""
+            root = merkle_root(leaves_of([files[file] for file in sorted(files)])) if files else b""
             if root not in roots and (self._is_finished or roots):
                 raise AuditFailed(f"{name}: its files are not those that were anchored on chain")
             try:
@@ -145,7 +145,7 @@ class Evidence:
                 raise AuditFailed(f"{name}: line {len(lines) + 1}: is missing, anchor {event.args['index']} covers it")
             for number, line in enumerate(lines[first:done], first + 1):
                 self._check_record(name, number, line)
-            if merkle_root([leaf_of(line) for line in lines[first:done]]) != event.args["root"]:
+            if merkle_root(leaves_of(lines[first:done])) != event.args["root"]:
                 covered = f"a line from {first + 1} to {done} is not what anchor {event.args['index']} covers"
                 raise AuditFailed(f"{name}: {covered}")
         if self._is_finished and done < len(lines):

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from typing import TYPE_CHECKING, Any
 
-from chainsec.digest import canonical_json, keccak
+from chainsec.digest import canonical_json, keccak, parse_canonical
 from chainsec.errors import AuditFailed, ConfigError
 from chainsec.journal import write_atomically
 from chainsec.primitives import Hash32
@@ -79,7 +78,7 @@ def _read_records(path: Path) -> dict[Hash32, Any]:
     for name in _RECORD_FILES:
         try:
             lines = (path / name).read_bytes().split(b"\n")[:-1]
-            records.update({Hash32(keccak(line)): json.loads(line) for line in lines})
+            records.update({Hash32(keccak(line)): parse_canonical(line) for line in lines})
         except (OSError, ValueError) as error:
             raise AuditFailed(f"{name}: cannot be read: {error}", path=path) from error
     return records

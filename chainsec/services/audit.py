@@ -22,9 +22,17 @@ def stream_hash(stream: str) -> bytes:
     return keccak(stream.encode())
 
 
-def leaf_of(record: bytes) -> bytes:
-    """Return a record's Merkle leaf: hashed twice, so that no inner node passes for a leaf."""
-    return keccak(keccak(record))
+def leaves_of(records: Sequence[bytes]) -> list[bytes]:
+    """Return the records' Merkle leaves, each over its place and its content.
+
+    The place makes the root say which record comes first, which sorted pairs alone would not; hashing twice keeps an
+    inner node from passing for a leaf.
+    """
+    return [_leaf(place, record) for place, record in enumerate(records)]
+
+
+def _leaf(place: int, record: bytes) -> bytes:
+    return keccak(keccak(place.to_bytes(8, "big") + record))
 
 
 class Audit:
@@ -35,18 +43,19 @@ class Audit:
         self.contract = contract
 
     def anchor(self, notary: Account, stream: str, records: Sequence[bytes]) -> bytes:
-        """Send: a Merkle root over ``records`` and their number. Returns the root.
-
-        The root does not say which of two neighbours comes first; see ``merkle_root``.
+        """Send: a Merkle root over ``records`` in their order, and their number. Returns the root.
 
         Raises:
             ValueError: no records.
         """
-        root = merkle_root([leaf_of(record) for record in records])
+        root = merkle_root(leaves_of(records))
         data = self.contract.encode("anchor", stream_hash(stream), root, len(records))
         self._client.transact(notary, self.contract.address, data)
         return root
 
-    def is_included(self, root: bytes, record: bytes, proof: Sequence[bytes]) -> bool:
-        """Tell whether ``record`` is under ``root``, as the contract sees it; ``merkle_proof`` makes proofs."""
-        return bool(self._client.call(self.contract, "isIncluded", root, leaf_of(record), list(proof)))
+    def is_included(self, root: bytes, place: int, record: bytes, proof: Sequence[bytes]) -> bool:
+        """Tell whether ``record`` is the one at ``place`` under ``root``, as the contract sees it.
+
+        ``merkle_proof`` over ``leaves_of`` makes proofs.
+        """
+        return bool(self._client.call(self.contract, "isIncluded", root, _leaf(place, record), list(proof)))
