@@ -64,15 +64,29 @@ def parse_canonical(text: bytes) -> Any:
     >>> parse_canonical(b'{"a":[1,2]}')
     {'a': [1, 2]}
     """
-    depth = 0
-    for token in _STRING.sub(b"", text):
-        depth += (token in b"[{") - (token in b"]}")
-        if depth > MAX_DEPTH:
-            raise ValueError(f"deeper than {MAX_DEPTH}")
+    if is_too_deep(text):
+        raise ValueError(f"deeper than {MAX_DEPTH}")
     value = json.loads(text)
     if canonical_json(value) != text:
         raise ValueError("not in canonical form")
     return value
+
+
+def is_too_deep(text: bytes) -> bool:
+    """Tell whether JSON ``text`` nests deeper than ``MAX_DEPTH``.
+
+    To be asked before ``json`` reads what a stranger wrote: where another library has raised Python's recursion limit,
+    as py-evm does, depth alone would end the process.
+
+    >>> is_too_deep(b"[" * 10_000), is_too_deep(b'{"a":[1,"[[["]}')
+    (True, False)
+    """
+    depth = 0
+    for token in _STRING.sub(b"", text):
+        depth += (token in b"[{") - (token in b"]}")
+        if depth > MAX_DEPTH:
+            return True
+    return False
 
 
 def _check_structure(value: Any, depth: int) -> None:

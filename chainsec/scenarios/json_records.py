@@ -10,6 +10,7 @@ import json
 import re
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from chainsec.digest import is_too_deep
 from chainsec.scenarios.defects import RowDefect, show
 
 if TYPE_CHECKING:
@@ -54,6 +55,8 @@ def parse_object(text: str) -> dict[str, Any]:
         raise RowDefect("NUL byte", "a NUL byte")
     if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
         raise RowDefect("invalid UTF-8", "bytes that are not UTF-8")
+    if is_too_deep(text.encode()):
+        raise RowDefect("broken line", "JSON nested too deep")
     try:
         value = _DECODER.decode(text)
     except json.JSONDecodeError as error:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from chainsec.defence.observation import Use
 from chainsec.defence.receipts import guardian_receipt
-from chainsec.digest import canonical_json, keccak
+from chainsec.digest import keccak
 from chainsec.primitives import ACTION_SCOPES, Hash32, Scope
 from chainsec.purposes import find_purpose
 from chainsec.scenarios.stage import chain_time
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from chainsec.scenarios.directory import RunDirectory
     from chainsec.scenarios.workload import Attempt, PlannedUse, Workload
 
-USES, OUTCOMES, HEARTBEAT = "uses", "outcomes", "heartbeat"
+USES, OUTCOMES = "uses", "outcomes"
 NORMAL_LIFE = ""
 """Stands for the kind of attack of what is known to be none."""
 
@@ -163,7 +163,6 @@ class Play:
             self._take_requests(attempts, end_s)
             self.score.time_s = end_s
             self.on_tick(self.score)
-        self._await_finality(end_s)
         while self._agenda:
             self._pass_time(self._agenda[0][0])
         self._anchor()
@@ -218,16 +217,6 @@ class Play:
             )
         for episode in decided:
             self._follow_decision(episode, time_s)
-
-    def _await_finality(self, time_s: int) -> None:
-        """Let the blocks pass that the last requests wait for; here each comes from a heartbeat in the audit trail."""
-        while self._undecided:
-            beat = canonical_json({"after_block": self.box.client.at})
-            self.box.deployment.audit.anchor(self.box.keys.notary, HEARTBEAT, [beat])
-            self.box.client.settle(self.clock_s)
-            self._charge("heartbeat", 1)
-            for episode in self._decide():
-                self._follow_decision(episode, time_s)
 
     def _decide(self) -> list[Episode]:
         """Let the agent decide what is final and return the episodes concerned."""

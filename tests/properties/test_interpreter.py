@@ -256,9 +256,9 @@ codes = st.tuples(programs(), programs(2), programs(2))
 
 
 @settings(max_examples=400, suppress_health_check=QUIET)
-@given(codes, st.integers(0, GAS) | st.just(GAS), static=st.booleans(), value=st.sampled_from((0, 7)))
-def test_any_program_ends_as_in_py_evm(world, codes, gas, **message):
-    world.run(gas, *codes, **message)
+@given(codes, st.integers(0, GAS) | st.just(GAS), st.booleans(), st.sampled_from((0, 7)))
+def test_any_program_ends_as_in_py_evm(world, codes, gas, static, value):
+    world.run(gas, *codes, static=static, value=value)
 
 
 @settings(max_examples=300)

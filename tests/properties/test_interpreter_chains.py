@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 PY_EVM_FAILS = ("test_insufficient_balance_blob_tx",)  # py-evm itself lets these transactions in
+LONG = ("1024", "50000", "Consuming", "DiffPlaces", "MaxRounds", "Quadratic", "Recursive", "pairing", "recomp", "Loop")
+MOST_GAS = 1_000_000
 
 
 def play() -> LocalEngine:
@@ -99,13 +101,21 @@ def test_our_contracts_make_the_same_chain_in_both(monkeypatch):
         assert list(played.store.rows(table)) == list(again.store.rows(table))
 
 
-@dataclass
+@dataclass(frozen=True)
 class Case:
     """One state test: an environment, accounts, a transaction, and what comes of it."""
 
     env: dict[str, str]
     pre: dict[str, Any]
     post: dict[str, Any]
+
+    @property
+    def gas(self) -> int:
+        """Most gas that the transaction can use; 0 where it cannot be read."""
+        try:
+            return int(self._transaction().gas)
+        except (ValidationError, rlp.exceptions.RLPException):
+            return 0
 
     def run(self, kind: Any) -> Any:
         """Return what the transaction did, with the state's root and the hash of the logs."""
@@ -162,18 +172,22 @@ def sampled_cases(folder: Path, every: int) -> Iterator[tuple[str, Case]]:
     with tarfile.open(folder / "state_tests" / "cancun_dev.tar.xz") as archive:
         files = sorted((member for member in archive if member.isfile()), key=lambda member: member.name)
         for place, member in enumerate(files):
-            if place % every or "50000" in member.name or "Consuming" in member.name or "Quadratic" in member.name:
+            if place % every or any(word in member.name for word in LONG):
                 continue
             for name, case in json.load(archive.extractfile(member)).items():
-                yield name, Case(case["env"], case["pre"], case["post"]["Cancun"][place % len(case["post"]["Cancun"])])
+                posts = case["post"]["Cancun"]
+                yield name, Case(case["env"], case["pre"], posts[place % len(posts)])
 
 
+@pytest.mark.filterwarnings("ignore:SELFDESTRUCT:DeprecationWarning")
 def test_ethereum_state_tests_end_as_in_py_evm_and_as_expected():
     folder = data_directory()
     if folder is None or not (folder / "state_tests" / "cancun_dev.tar.xz").is_file():
         pytest.skip("needs CHAINSEC_DATA with state_tests")
     count = 0
-    for name, case in sampled_cases(folder, every=10):
+    for name, case in sampled_cases(folder, every=4):
+        if case.gas > MOST_GAS or "expectException" in case.post:  # what no block may hold is refused before it runs
+            continue
         result, seen = case.run(LedgerState)
         assert (result, seen) == case.run(CancunState), name
         if not any(known in name for known in PY_EVM_FAILS):

@@ -114,9 +114,6 @@ def test_killed_again_and_again_a_run_ends_as_if_nothing_had_happened(runner, fi
     assert decided == Counter(requests)
 
 
-WRITES = ("append", "commit", "replace")
-
-
 class Crash(BaseException):
     """Not even ``except Exception`` stops it."""
 
@@ -131,6 +128,8 @@ def test_a_crash_at_any_write_that_lasts_is_made_good_by_the_next_start(
     def fail_at_nth(kind, act, tear):
         def write(*args, **facts):
             nonlocal writes
+            if kind == "commit" and args[0].path is None:  # an audit executes in memory
+                return act(*args, **facts)
             writes += 1
             if writes == fails_at:
                 crashes[kind] += 1
