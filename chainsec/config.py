@@ -100,7 +100,7 @@ class RunSettings(Settings):
         anchor_interval_s: how often off-chain records are anchored.
     """
 
-    tick_s: Positive = 1_800
+    tick_s: Positive = 3_600
     guardian_delay_s: Positive = 3_600
     guardian_error_rate: Annotated[float, Field(ge=0, le=1)] = 0.03
     anchor_interval_s: Positive = 86_400

@@ -16,10 +16,7 @@ from chainsec import __version__
 from chainsec.errors import AuditFailed, BadInput, ChainSecError, CompilerError, ConfigError, RunInUse, RunMismatch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from chainsec.config import Config
-    from chainsec.scenarios.report_schema import Report
     from chainsec.scenarios.run import Scenario
 
 EXIT_CODES: tuple[tuple[type[ChainSecError], int], ...] = (
@@ -33,10 +30,15 @@ EXIT_CODES: tuple[tuple[type[ChainSecError], int], ...] = (
 )
 """What the shell learns of a failure: the first class that fits."""
 
+_INTERRUPTED = 130
+"""What shells expect of a command that was stopped from the keyboard."""
+_LONGEST_LINE = 1_000
+
 app = typer.Typer(
     name="chainsec",
     help="Access control on a permissioned chain, decided by an AI agent that is held to account.",
-    epilog="Exit codes: 0 done, 1 evidence or sources do not hold, 2 bad input or settings, 3 the chain refused.",
+    epilog="Exit codes: 0 done, 1 evidence or sources do not hold, 2 bad input or settings, 3 the chain refused, "
+    "130 interrupted.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -44,7 +46,10 @@ app = typer.Typer(
 audit_app = typer.Typer(help="Prove a run from its directory, or export its trail.", no_args_is_help=True)
 app.add_typer(audit_app, name="audit")
 
-SeedOption = Annotated[int, typer.Option(min=0, help="Every random choice follows from this number.")]
+SeedOption = Annotated[
+    int | None,
+    typer.Option(min=0, help="Every random choice follows from this number; 7, unless the settings have another."),
+]
 RunOption = Annotated[
     Path | None, typer.Option("--run", metavar="DIR", help="Where the run lives. Interrupted runs go on here.")
 ]
@@ -68,9 +73,9 @@ def root(
 @app.command(rich_help_panel="Run")
 def demo(
     *,
-    seed: SeedOption = 7,
+    seed: SeedOption = None,
     run: RunOption = None,
-    days: Annotated[int, typer.Option(min=20, max=120, help="Simulated days; the first 10 are history.")] = 30,
+    days: Annotated[int, typer.Option(min=24, max=120, help="Simulated days; the agent learns from the first.")] = 30,
     config: ConfigOption = None,
     fresh: FreshOption = False,
     as_json: JsonOption = False,
@@ -84,8 +89,9 @@ def demo(
     """
     from chainsec.scenarios.run import demo_scenario  # noqa: PLC0415 - --help stays fast
 
-    scenario = demo_scenario(seed, days=days)
-    _play(lambda: scenario, _settings(config, seed), run or Path("runs") / f"demo-{seed}", fresh=fresh, as_json=as_json)
+    settings = _settings(config, seed)
+    scenario = demo_scenario(settings.seed, days=days)
+    _play(scenario, settings, run or Path("runs") / f"demo-{settings.seed}", fresh=fresh, as_json=as_json)
 
 
 @app.command(rich_help_panel="Run")
@@ -101,7 +107,7 @@ def replay(
     skip_bad: Annotated[
         bool, typer.Option("--skip-bad", help="Count bad rows instead of stopping at the first.")
     ] = False,
-    seed: SeedOption = 7,
+    seed: SeedOption = None,
     config: ConfigOption = None,
     fresh: FreshOption = False,
     as_json: JsonOption = False,
@@ -116,7 +122,7 @@ def replay(
     from chainsec.scenarios.run import replay_scenario  # noqa: PLC0415 - --help stays fast
 
     _play(
-        lambda: replay_scenario(log, mapping, history=history, limit=limit, skip_bad=skip_bad),
+        replay_scenario(log, mapping, history=history, limit=limit, skip_bad=skip_bad),
         _settings(config, seed),
         run or Path("runs") / f"replay-{log.name.split('.')[0]}",
         fresh=fresh,
@@ -193,34 +199,36 @@ def compile_contracts(
 
 def main() -> None:
     """Run the command line; expected failures become one line on standard error and an exit code."""
+    from chainsec.app.wording import visible_text  # noqa: PLC0415 - --help stays fast
+
     try:
         app()
     except ChainSecError as error:
-        typer.echo(f"chainsec: {error}", err=True)
+        typer.echo(f"chainsec: {visible_text(str(error), _LONGEST_LINE)}", err=True)
         sys.exit(next(code for kind, code in EXIT_CODES if isinstance(error, kind)))
     except OSError as error:
-        typer.echo(f"chainsec: {error.filename or 'file'}: {error.strerror or error}", err=True)
+        typer.echo(f"chainsec: {visible_text(str(error.filename or 'file'))}: {error.strerror or error}", err=True)
         sys.exit(2)
 
 
-def _settings(path: Path | None, seed: int) -> Config:
+def _settings(path: Path | None, seed: int | None) -> Config:
     from chainsec.config import load_config  # noqa: PLC0415 - --help stays fast
 
-    return load_config(path, seed=seed)
+    return load_config(path) if seed is None else load_config(path, seed=seed)
 
 
-def _play(draw: Callable[[], Scenario], config: Config, path: Path, *, fresh: bool, as_json: bool) -> None:
+def _play(scenario: Scenario, config: Config, path: Path, *, fresh: bool, as_json: bool) -> None:
     from chainsec.app.report import PAGE_NAME, write_report  # noqa: PLC0415 - --help stays fast
     from chainsec.app.terminal import open_progress, show_report  # noqa: PLC0415 - --help stays fast
-    from chainsec.scenarios.directory import discard_run  # noqa: PLC0415 - --help stays fast
     from chainsec.scenarios.run import is_finished, run_scenario  # noqa: PLC0415 - --help stays fast
 
-    scenario = draw()
-    if fresh:
-        discard_run(path)
-    was_finished = is_finished(path)
-    with open_progress(scenario.name, is_quiet=as_json) as progress:
-        report: Report = run_scenario(scenario, config, path, progress, write_report)
+    was_finished = is_finished(path) and not fresh
+    try:
+        with open_progress(scenario.name, is_quiet=as_json) as progress:
+            report = run_scenario(scenario, config, path, progress, write_report, is_fresh=fresh)
+    except KeyboardInterrupt:
+        typer.echo(f"chainsec: interrupted; the same command goes on from here: {path}", err=True)
+        raise typer.Exit(_INTERRUPTED) from None
     if as_json:
         typer.echo(json.dumps(report.model_dump(mode="json"), indent=2))
         return
@@ -228,3 +236,7 @@ def _play(draw: Callable[[], Scenario], config: Config, path: Path, *, fresh: bo
     if was_finished:
         typer.echo("This run had finished before; --fresh plays it again.")
     typer.echo(f"Report: {path / PAGE_NAME}\nProve it: chainsec audit verify {path}")
+
+
+if __name__ == "__main__":
+    main()

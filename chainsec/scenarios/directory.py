@@ -169,7 +169,10 @@ def digest_files(path: Path) -> dict[str, str]:
 
 
 def seal_content(digests: Mapping[str, str]) -> bytes:
-    """Return the text of a seal over files with these digests; its own digest tells a broken seal from a broken file."""
+    """Return the text of a seal over files with these digests.
+
+    Its own digest tells a broken seal from a broken file.
+    """
     whole = hashlib.sha256(canonical_json(digests)).hexdigest()
     return canonical_json({"format": FORMAT, "files": dict(digests), "digest": whole})
 

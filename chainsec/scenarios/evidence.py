@@ -8,7 +8,7 @@ scenarios, below ``audit``. Not here: the chain itself (``chainsec.ledger.verify
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from chainsec.contexts import Contexts
 from chainsec.defence.agent import SEVERITY
@@ -27,8 +27,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from chainsec.config import Config
+    from chainsec.defence.observation import Observation
     from chainsec.ledger.contract import Event
-    from chainsec.primitives import AccessRequest
+    from chainsec.primitives import AccessRequest, Address
     from chainsec.scenarios.acts import Acts
 
 USES, OUTCOMES = "uses", "outcomes"
@@ -42,6 +43,13 @@ _OUTCOMES = {
 }
 """What the contract may have made of a verdict or of a guardian's answer: it lowers, it never raises."""
 _FOLLOWED_BY = {"alert": None, "revoke": "AccessRevoked", "quarantine": "RequesterQuarantined"}
+
+
+class _Judged(NamedTuple):
+    """What the agent had to see in a request, or why it had to refuse it."""
+
+    observed: Observation | None
+    refusal: str
 
 
 class Evidence:
@@ -66,8 +74,7 @@ class Evidence:
         self._is_finished = is_finished
         costs = settings.costs
         self._thresholds = thresholds_by_sensitivity(costs.wrong_grant, costs.wrong_denial, costs.escalation)
-        self._contexts = Contexts()
-        self._handed_in: set[Hash32] = set()
+        self._judged: dict[str, _Judged] = {}
         self.models: dict[str, EvidenceRiskModel] = {}
         self.receipts = self.scores = self.unanchored = 0
         self.anchored = {USES: 0, OUTCOMES: 0}
@@ -90,12 +97,34 @@ class Evidence:
 
     def check_contexts(self) -> None:
         """Every context belongs to a request on chain, in the chain's order, and every request has its context."""
+        contexts, handed_in = Contexts(), set()
         for line, digest in self._in_order("contexts.jsonl", self._acts.context_places, "no request on chain"):
-            self._contexts.put(digest, line)
-            self._handed_in.add(digest)
+            contexts.put(digest, line)
+            handed_in.add(digest)
         for request in self._acts.requests.values():
-            if request.context not in self._handed_in and not self._is_refused(request):
+            if request.context not in handed_in and not self._is_refused(request):
                 raise AuditFailed(f"contexts.jsonl: the context of request {request.id} is missing")
+        self._judged = self._look_again(contexts)
+
+    def _look_again(self, contexts: Contexts) -> dict[str, _Judged]:
+        """Return what the agent had to see in each request that was decided, in the order in which it saw them."""
+        judged: dict[str, _Judged] = {}
+        addresses: dict[str, Address] = {}
+        names: dict[Address, str] = {}
+        for name, request in self._acts.requests.items():
+            decided = self._acts.first_decision.get(name)
+            if decided is None:
+                continue
+            sensitivity = self._acts.sensitivity_of(request.asset, decided.block_number)
+            if sensitivity is None:
+                judged[name] = _Judged(None, "no such asset is registered")
+                continue
+            judged[name] = found = _Judged(*contexts.join(request, sensitivity))
+            if found.observed is not None:
+                who, address = found.observed.requester, request.requester
+                if addresses.setdefault(who, address) != address or names.setdefault(address, who) != who:
+                    judged[name] = _Judged(None, "the requester's name goes with another address")
+        return judged
 
     def check_models(self) -> None:
         """Every model kept has the digest it is named by, and is anchored on chain."""
@@ -199,25 +228,22 @@ class Evidence:
             return f"{min(others)} carries it too"
         if receipt["kind"] in {"approve", "cancel"}:
             return None
-        return self._find_judgement_fault(receipt, request, decided[0].block_number)
+        return self._find_judgement_fault(receipt, request)
 
-    def _find_judgement_fault(self, receipt: Mapping[str, Any], request: AccessRequest, block: int) -> str | None:
-        sensitivity = self._acts.sensitivity_of(request.asset, block)
-        observed, refusal = None, "no such asset is registered"
-        if sensitivity is not None:
-            observed, refusal = self._contexts.join(request, sensitivity)
+    def _find_judgement_fault(self, receipt: Mapping[str, Any], request: AccessRequest) -> str | None:
+        observed, refusal = self._judged[str(request.id)]
         if receipt["kind"] == "refusal":
             return None if receipt["reason"] == refusal else f"it refuses though {refusal or 'the context holds'}"
-        if observed is None or sensitivity is None:
+        if observed is None:
             return f"it scores the request though {refusal}"
         stated = (receipt["requester"], receipt["asset"], receipt["sensitivity"])
-        if stated != (observed.requester, observed.asset, sensitivity):
+        if stated != (observed.requester, observed.asset, observed.sensitivity):
             return "requester, asset or sensitivity are not those of the request"
         model = self.models.get(receipt["model"])
         if model is None:
             return f"the model {receipt['model']} is not in the run"
         self.scores += 1
-        return find_fault(receipt, model, self._thresholds[sensitivity])
+        return find_fault(receipt, model, self._thresholds[observed.sensitivity])
 
     def _find_response_fault(self, receipt: Mapping[str, Any], events: Sequence[Event]) -> str | None:
         kind, alert, *acts = receipt["kind"], *events

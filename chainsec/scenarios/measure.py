@@ -43,7 +43,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from chainsec.defence.policy import Thresholds
-    from chainsec.scenarios.play import Episode, Play, ThreatSeen
+    from chainsec.scenarios.episodes import Episode, ThreatSeen
+    from chainsec.scenarios.play import Play
     from chainsec.scenarios.workload import Attempt, Workload
 
 _SCORE_BINS = 40
@@ -207,7 +208,7 @@ def measure_cost(play: Play) -> Cost:
     client = play.box.client
     operations = {
         name: OperationGas(items=items, transactions=transactions, gas_total=gas)
-        for name, (items, transactions, gas) in sorted(play.gas.items())
+        for name, (items, transactions, gas) in sorted(play.gas.entries.items())
     }
     decided = operations.get("decision")
     return Cost(

@@ -2,7 +2,7 @@
 
 Everything here follows from the workload and the settings, so that an interrupted play starts again from its first
 block, passes over what stands on chain and in the journals, and goes on. Layer: scenarios. Not here: what the
-figures mean (``measure``), who is on stage (``stage``).
+figures mean (``measure``), who is on stage (``stage``), what is remembered (``episodes``).
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from chainsec.defence.receipts import guardian_receipt
 from chainsec.digest import keccak
 from chainsec.primitives import ACTION_SCOPES, Hash32, Scope
 from chainsec.purposes import find_purpose
+from chainsec.scenarios.episodes import NORMAL_LIFE, Episode, GasBook, Score, ThreatSeen, observed_of
 from chainsec.scenarios.stage import chain_time
 from chainsec.services.access import Basis, Status
 
@@ -27,85 +28,13 @@ if TYPE_CHECKING:
     from chainsec.defence.agent import Agent, Response
     from chainsec.journal import Journal
     from chainsec.ledger.contract import Event
-    from chainsec.primitives import AccessRequest
     from chainsec.sandbox import Sandbox
     from chainsec.scenarios.directory import RunDirectory
     from chainsec.scenarios.workload import Attempt, PlannedUse, Workload
 
+__all__ = ["OUTCOMES", "USES", "Play", "Score"]
+
 USES, OUTCOMES = "uses", "outcomes"
-NORMAL_LIFE = ""
-"""Stands for the kind of attack of what is known to be none."""
-
-
-@dataclass
-class Episode:
-    """One live attempt and what became of it.
-
-    ``decided_block``, ``score``, ``verdict``, ``outcome`` and ``basis`` speak of the agent's decision, ``answer`` of
-    the guardian's: ``approve``, ``cancel`` or "". ``revoked_at_s`` says when the grant was taken back, ``is_cut_off``
-    that it was, or that its holder was quarantined while it stood.
-    """
-
-    attempt: Attempt
-    request: AccessRequest
-    requested_block: int
-    decided_block: int = 0
-    score: float | None = None
-    verdict: str = ""
-    outcome: Status = Status.PENDING
-    basis: Basis = Basis.AGREED
-    answer: str = ""
-    uses_allowed: int = 0
-    uses_refused: int = 0
-    bytes_allowed: int = 0
-    revoked_at_s: int | None = None
-    is_cut_off: bool = False
-
-    @property
-    def grant_key(self) -> tuple[bytes, bytes, bytes]:
-        """What a grant is filed under on chain: requester, asset and purpose."""
-        return self.request.requester, self.request.asset, self.request.purpose
-
-    @property
-    def attack(self) -> str | None:
-        """The kind of attack it is part of, "" where it is known to be none, None where nothing tells."""
-        return NORMAL_LIFE if self.attempt.denied is False else self.attempt.attack
-
-
-@dataclass(frozen=True)
-class ThreatSeen:
-    """One response of the agent.
-
-    Args:
-        response: the threat and what was done.
-        time_s: simulated time of the use that gave it away.
-        seen_block: the block whose state the use was checked against.
-        acted_block: the block that holds the response.
-        acted_s: that block's time.
-        attack: the kind of attack that use truly belonged to, "" for normal life, None where nothing tells.
-    """
-
-    response: Response
-    time_s: int
-    seen_block: int
-    acted_block: int
-    acted_s: int
-    attack: str | None
-
-
-@dataclass
-class Score:
-    """Counters while a play is on, for whoever watches."""
-
-    requests: int = 0
-    granted: int = 0
-    denied: int = 0
-    escalated: int = 0
-    revoked: int = 0
-    quarantined: int = 0
-    alerts: int = 0
-    uses: int = 0
-    time_s: int = 0
 
 
 @dataclass
@@ -120,8 +49,8 @@ class Play:
         directory: where records go.
         on_tick: told the counters after every tick.
 
-    While it runs it gathers ``episodes``, ``threats``, ``gas`` (operation to items, transactions and gas; what came
-    before is "setup") and ``harm`` (requester, kind of attack and time of each use that an attack got through).
+    While it runs it gathers ``episodes``, ``threats``, ``gas`` (what came before it is "setup") and ``harm`` (requester,
+    kind of attack and time of each use that an attack got through).
     """
 
     box: Sandbox
@@ -133,25 +62,24 @@ class Play:
     score: Score = field(default_factory=Score)
     episodes: list[Episode] = field(default_factory=list)
     threats: list[ThreatSeen] = field(default_factory=list)
-    gas: dict[str, list[int]] = field(default_factory=dict)
     harm: list[tuple[str, str, int]] = field(default_factory=list)
     clock_s: int = 0
 
     def __post_init__(self) -> None:
         """Start with an empty agenda."""
+        self.gas = GasBook(self.box.client)
         self._undecided: dict[str, Episode] = {}
         self._agenda: list[tuple[int, int, Callable[[int, Any], None], Any]] = []
         self._order = count()
         self._desk: dict[int, list[Episode]] = {}
         self._standing: dict[tuple[bytes, bytes, bytes], Episode] = {}
         self._anchored = {USES: 0, OUTCOMES: 0}
-        self._charged = (0, 0)
         self._houses = {member.name: member.organisation for member in self.workload.members}
         self._sensitivities = {record.name: record.sensitivity for record in self.workload.records}
 
     def run(self) -> None:
         """Play the live part from beginning to end."""
-        self._charge("setup", self.box.client.transactions)
+        self.gas.charge("setup", self.box.client.transactions)
         interval_s = self.box.config.run.anchor_interval_s
         next_anchor_s = self.workload.live[0].time_s + interval_s
         for end_s, attempts in self._ticks():
@@ -221,7 +149,7 @@ class Play:
     def _decide(self) -> list[Episode]:
         """Let the agent decide what is final and return the episodes concerned."""
         receipts = self.agent.step()
-        self._charge("decision", len(receipts))
+        self.gas.charge("decision", len(receipts))
         at, decided = self.box.client.at, []
         outcomes = {Hash32(event.args["request"]): event for event in self._events("AccessDecided")}
         for receipt in receipts:
@@ -261,7 +189,7 @@ class Play:
                     box.gateway(house), box.account(house).address, requests[start : start + size]
                 )
         box.client.settle(self.clock_s)
-        self._charge("request", len(attempts))
+        self.gas.charge("request", len(attempts))
         episodes = [episode for _, episode, _ in drafts]
         for episode in episodes:
             episode.requested_block = box.client.at
@@ -335,7 +263,7 @@ class Play:
         at = self.box.client.at
         self.threats.append(ThreatSeen(response, time_s, seen_block, at, self.box.now_s, episode.attack))
         self.score.alerts += 1
-        self._charge(response.action, 1)
+        self.gas.charge(response.action, 1)
         self._note_revocations(time_s)
         if response.action != "quarantine":
             return
@@ -360,7 +288,7 @@ class Play:
         )
         self.box.deployment.sentinel.release(guardian, episode.request.requester, receipt)
         self.box.client.settle(self.clock_s)
-        self._charge("release", 1)
+        self.gas.charge("release", 1)
 
     def _ask_guardian(self, episode: Episode, time_s: int) -> None:
         """Put an escalation on the guardians' desk; they sit down to it once every ``guardian_delay_s``."""
@@ -376,7 +304,7 @@ class Play:
         box = self.box
         guardian, sentinel = box.keys.guardian, box.deployment.sentinel
         for episode in episodes:
-            errs = _chance(box.config.seed, episode.request.id) < box.config.run.guardian_error_rate
+            errs = _draw_chance(box.config.seed, episode.request.id) < box.config.run.guardian_error_rate
             wants_to = bool(episode.attempt.denied) is errs
             approves = wants_to and sentinel.can_approve(guardian.address, episode.request)
             episode.answer = "approve" if approves else "cancel"
@@ -386,7 +314,7 @@ class Play:
             act = sentinel.approve if approves else sentinel.cancel
             act(guardian, episode.request, receipt)
         box.client.settle(self.clock_s)
-        self._charge("guardian's answer", len(episodes))
+        self.gas.charge("guardian's answer", len(episodes))
         self._note_revocations(time_s)
         for episode in episodes:
             if episode.answer == "approve":
@@ -422,34 +350,9 @@ class Play:
                 self._anchored[stream] += len(records)
                 streams += 1
         box.client.settle(self.clock_s)
-        self._charge("anchor", streams)
-
-    def _charge(self, operation: str, items: int) -> None:
-        """Put down to ``operation`` what the chain has charged since the last call."""
-        now = (self.box.client.transactions, self.box.client.gas_used)
-        transactions, gas = now[0] - self._charged[0], now[1] - self._charged[1]
-        self._charged = now
-        if transactions:
-            entry = self.gas.setdefault(operation, [0, 0, 0])
-            entry[0] += items
-            entry[1] += transactions
-            entry[2] += gas
+        self.gas.charge("anchor", streams)
 
 
-def observed_of(attempt: Attempt, *, has_clock: bool) -> dict[str, Any]:
-    """Return what an attempt's context tells the agent: the fields of an ``Observation`` without its identifier."""
-    return {
-        "time_s": attempt.time_s,
-        "requester": attempt.requester,
-        "asset": attempt.asset,
-        "action": attempt.action,
-        "purpose": attempt.purpose,
-        "attributes": dict(attempt.attributes),
-        "text": attempt.text,
-        "has_clock": has_clock,
-    }
-
-
-def _chance(seed: int, request_id: Hash32) -> float:
+def _draw_chance(seed: int, request_id: Hash32) -> float:
     """Return a number in [0, 1) that follows from the seed and the request alone, whatever came before."""
     return int.from_bytes(keccak(seed.to_bytes(8, "big") + request_id)[:8], "big") / 2**64

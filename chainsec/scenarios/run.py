@@ -21,10 +21,11 @@ from chainsec.ledger.engine import open_engine
 from chainsec.sandbox import Sandbox
 from chainsec.scenarios import measure
 from chainsec.scenarios.audit import REPORT, find_broken_seal, verify_run
-from chainsec.scenarios.directory import FORMAT, MODELS, SEAL, SETTINGS, RunDirectory
+from chainsec.scenarios.directory import FORMAT, MODELS, SEAL, SETTINGS, RunDirectory, discard_run
+from chainsec.scenarios.episodes import Score, observed_of
 from chainsec.scenarios.hospital import hospital
 from chainsec.scenarios.mapping import load_mapping
-from chainsec.scenarios.play import Play, Score, observed_of
+from chainsec.scenarios.play import Play
 from chainsec.scenarios.replay import build_replay
 from chainsec.scenarios.report_schema import Audit, Report, Run
 from chainsec.scenarios.stage import LEAD_S, set_stage
@@ -92,15 +93,12 @@ def replay_scenario(
 
     Raises:
         ConfigError: the mapping is wrong.
-        OSError: the log cannot be opened.
+        BadInput: the log cannot be opened, or not twice, as where it is a pipe.
     """
     found = load_mapping(mapping)
-    digest = hashlib.sha256()
-    with log.open("rb") as file:
-        while chunk := file.read(1 << 20):
-            digest.update(chunk)
+    digest = _digest_log(log)
     parameters = {
-        "log_sha256": digest.hexdigest(),
+        "log_sha256": digest,
         "mapping_digest": found.digest(),
         "history": history,
         "limit": limit,
@@ -122,13 +120,29 @@ def replay_scenario(
     )
 
 
+def _digest_log(log: Path) -> str:
+    if log.exists() and not log.is_file():
+        raise BadInput(f"{log}: is no file", path=str(log))
+    try:
+        with log.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise BadInput(f"{log}: cannot be opened: {error.strerror}", path=str(log)) from error
+
+
 def is_finished(path: Path) -> bool:
     """Tell whether ``path`` holds a run that has come to its end."""
     return (path / SEAL).exists()
 
 
 def run_scenario(
-    scenario: Scenario, config: Config, path: Path, watcher: Watcher, publish: Callable[[Path, Report], object]
+    scenario: Scenario,
+    config: Config,
+    path: Path,
+    watcher: Watcher,
+    publish: Callable[[Path, Report], object],
+    *,
+    is_fresh: bool = False,
 ) -> Report:
     """Play ``scenario`` in the directory ``path`` and return its report.
 
@@ -141,6 +155,7 @@ def run_scenario(
         path: the run's directory.
         watcher: told how it proceeds.
         publish: writes the report into the directory before the run is sealed.
+        is_fresh: delete what an earlier run has left in the directory, once it is known that this one can begin.
 
     Raises:
         BadInput: the log cannot be read or its times cannot stand on a chain; nothing was written then.
@@ -157,6 +172,8 @@ def run_scenario(
         "workload": dict(scenario.parameters),
         "config": config.model_dump(mode="json"),
     }
+    if is_fresh:
+        discard_run(path)
     with RunDirectory(path, settings) as directory:
         if directory.is_finished:
             return _read_report(path)

@@ -53,13 +53,18 @@ def draw_small(seed: int, history: int = 60, live: int = 24) -> Workload:
         records=tuple(record for record in full.records if record.name in things),
         consents=tuple(c for c in full.consents if (c.record, c.grantee, c.purpose) in consented),
         history=tuple(past),
-        live=tuple(replace(a, uses=_burst(a)) if place % 5 == 2 else a for place, a in enumerate(part)),
+        live=tuple(replace(a, uses=_burst(a)) if place % 4 == 2 else a for place, a in enumerate(part)),
     )
 
 
 def _burst(attempt: Attempt) -> tuple[PlannedUse, ...]:
-    """Return what gives an honest requester away as a thief: so that there is somebody to cut off and to release."""
-    return tuple(PlannedUse(600 + 60 * number, "export", 4_000_000) for number in range(10)) + attempt.uses
+    """Return uses that give an honest requester away as a thief, and reads after that while the alarm lasts and later.
+
+    So there is somebody to cut off and to release.
+    """
+    theft = [PlannedUse(60 * (number + 1), "export", 4_000_000) for number in range(10)]
+    reads = [PlannedUse(after_s, "read", 20_000) for after_s in (1_200, 2_400, 40_000)]
+    return (*theft, *reads, *attempt.uses)
 
 
 def small_scenario(seed: int, **sizes: int) -> Scenario:

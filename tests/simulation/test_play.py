@@ -97,9 +97,7 @@ def test_every_score_follows_from_the_features_and_the_model_in_the_run(finished
 
 def test_guardians_answer_every_escalation_and_the_chain_follows_them(chain, acts, receipts):
     _, contracts = chain
-    escalated = {
-        request for request, event in acts.first_decision.items() if event.args["outcome"] == Status.ESCALATED
-    }
+    escalated = {request for request, event in acts.first_decision.items() if event.args["outcome"] == Status.ESCALATED}
     answers = {receipt["request"]: receipt["kind"] for receipt in receipts if receipt["kind"] in {"approve", "cancel"}}
     assert answers.keys() == escalated
     assert "approve" in answers.values()

@@ -90,7 +90,9 @@ def test_one_flipped_byte_in_an_anchored_record_names_the_line_or_its_anchor(run
         with pytest.raises(AuditFailed, match=f"^{re.escape(name)}: ") as caught:
             verify_run(run)
         covered = re.search(r"line from (\d+) to (\d+)", str(caught.value))
-        first, last = map(int, covered.groups()) if covered else [int(re.search(r"line (\d+)", str(caught.value))[1])] * 2
+        first, last = (
+            map(int, covered.groups()) if covered else [int(re.search(r"line (\d+)", str(caught.value))[1])] * 2
+        )
         assert first <= line <= last
 
 
@@ -311,7 +313,10 @@ def test_a_run_that_stopped_while_the_stage_was_set_holds_too(small, tmp_path, m
 
 
 def test_a_run_that_somebody_works_on_is_not_judged(run):
-    with RunDirectory(run, json.loads((run / "run.json").read_bytes())), pytest.raises(RunInUse, match="another process"):
+    with (
+        RunDirectory(run, json.loads((run / "run.json").read_bytes())),
+        pytest.raises(RunInUse, match="another process"),
+    ):
         verify_run(run)
     assert verify_run(run).is_sealed
 
