@@ -99,9 +99,7 @@ class ChainRequests:
 
     def _is_bound(self, name: str, address: Address) -> bool:
         """Tie a name to the first address it comes with, so that nobody asks under a colleague's habits."""
-        return (
-            self._addresses.setdefault(name, address) == address and self._names.setdefault(address, name) == name
-        )
+        return self._addresses.setdefault(name, address) == address and self._names.setdefault(address, name) == name
 
 
 class ChainActions:

@@ -42,7 +42,9 @@ def main() -> None:
             request = box.request(name, chart, "treatment", attributes=facts)
             [receipt] = agent.step()
             status = box.deployment.access.status_of(request.id)
-            print(f"{name}: risk {receipt['score']:.3f}, agent says {receipt['verdict']}, on chain {status.name.lower()}")
+            print(
+                f"{name}: risk {receipt['score']:.3f}, agent says {receipt['verdict']}, on chain {status.name.lower()}"
+            )
             print(f"  moved most by {', '.join(reason for reason, _ in receipt['reasons'][:3])}")
 
             if status is Status.ESCALATED:

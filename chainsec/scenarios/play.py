@@ -49,8 +49,8 @@ class Play:
         directory: where records go.
         on_tick: told the counters after every tick.
 
-    While it runs it gathers ``episodes``, ``threats``, ``gas`` (what came before it is "setup") and ``harm`` (requester,
-    kind of attack and time of each use that an attack got through).
+    While it runs it gathers ``episodes``, ``threats``, ``gas`` (what came before it is "setup") and ``harm``
+    (requester, kind of attack and time of each use that an attack got through).
     """
 
     box: Sandbox

@@ -118,12 +118,11 @@ class Crash(BaseException):
     """Not even ``except Exception`` stops it."""
 
 
-@pytest.mark.parametrize(("first", "step", "is_done"), [(1, 17, False), (9, 23, True)])
-def test_a_crash_at_any_write_that_lasts_is_made_good_by_the_next_start(
-    small, finished, tmp_path, monkeypatch, first, step, is_done
-):
-    """The n-th write fails: before it is made, torn in the middle, or right after it was made."""
-    path, crashes, writes, fails_at = tmp_path / "run", Counter(), 0, first
+@pytest.mark.parametrize("plan", [(1, 17, False), (9, 23, True)])
+def test_a_crash_at_any_write_that_lasts_is_made_good_by_the_next_start(small, finished, tmp_path, monkeypatch, plan):
+    """Every n-th write fails: before it is made or torn in its middle, or right after it was made."""
+    fails_at, step, is_done = plan
+    path, crashes, writes = tmp_path / "run", Counter(), 0
 
     def fail_at_nth(kind, act, tear):
         def write(*args, **facts):
