@@ -12,8 +12,8 @@ from chainsec.primitives import Verdict
 def test_the_default_costs_ask_more_of_a_request_the_more_sensitive_it_is():
     costs = DecisionCosts()
     found = thresholds_by_sensitivity(costs.wrong_grant, costs.wrong_denial, costs.escalation)
-    assert [thresholds.grant_below for thresholds in found] == [0.4, 0.2, 0.1, 0.05]
-    assert {thresholds.deny_from for thresholds in found} == {0.8}
+    assert [thresholds.grant_below for thresholds in found] == [2 / 9, 2 / 13, 2 / 18, 2 / 26]
+    assert {thresholds.deny_from for thresholds in found} == {0.9}
 
 
 @pytest.mark.parametrize(

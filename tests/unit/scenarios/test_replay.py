@@ -166,7 +166,7 @@ def test_the_operator_consents_to_what_the_log_shows_and_to_nothing_else(file):
     assert terms == {
         ("x", "A", "research"): Scope.READ | Scope.WRITE,
         ("x", "B", "billing"): Scope.READ,
-        ("y", "B", "billing"): Scope.EXPORT,
+        ("y", "B", "billing"): Scope.READ | Scope.EXPORT,
     }
     assert all(c.until_s > 4 + 60 for c in workload.consents)
     assert workload.organisations == ("operator", "A", "B")
