@@ -115,6 +115,32 @@ def median_bound(histogram: Histogram | None) -> float | None:
     return None
 
 
+def time_to_revoke(report: Report) -> tuple[int, float] | None:
+    """Return how many attacks were cut off after they got in, and seconds within which half of them were.
+
+    Counted from the first use that the attack got through. None where none was, or the time has no upper end.
+    """
+    bound = median_bound(report.series.revocation_s)
+    if report.series.revocation_s is None or bound is None:
+        return None
+    return sum(report.series.revocation_s.counts), bound
+
+
+def cut_off_sentence(report: Report) -> str:
+    """Return how fast attacks that got in were cut off, and how far they had come; "" where none was."""
+    found, reads = time_to_revoke(report), median_bound(report.series.reads_before_revocation)
+    if found is None:
+        return ""
+    number, bound = found
+    by_then = "" if reads is None else f", after fewer than {plural(int(reads), 'use')}"
+    if number == 1:
+        return f"One attack that got in was cut off within {duration(bound)} of its first use{by_then}."
+    half = by_then.replace("after", "half after")
+    return (
+        f"Of {number:,} attacks cut off after they got in, half were within {duration(bound)} of their first use{half}."
+    )
+
+
 def headline(report: Report) -> str:
     """Return the finding in one sentence: what was contained, at what cost to honest people, against the rules."""
     quality = report.quality
@@ -156,17 +182,19 @@ def evidence(report: Report) -> str:
 
 def _how_contained(report: Report) -> str:
     found = containment(report.quality)
-    if not found.cut_off:
+    if found.rate is None or not found.cut_off:
         return ""
-    leaked = report.quality.leaked_bytes
-    taken = "" if leaked is None else f" By then {data_size(leaked)} had got out"
-    rules = report.quality.baselines.get(RULES)
-    if taken and rules is not None and rules.leaked_bytes is not None:
-        taken += f"; under the rules it would have been {data_size(rules.leaked_bytes)}"
-    return (
+    sentence = (
         f"{rate(found.stopped_rate)} were stopped at the request, {rate(found.cut_off_rate)} were granted and cut off "
-        f"by what they did next.{taken}{'.' if taken else ''}"
+        f"by what they did next, {rate(1 - found.rate)} got through."
     )
+    leaked, rules = report.quality.leaked_bytes, report.quality.baselines.get(RULES)
+    if leaked is None:
+        return sentence
+    against = (
+        "" if rules is None or rules.leaked_bytes is None else f", under the rules {data_size(rules.leaked_bytes)}"
+    )
+    return f"{sentence} In all {data_size(leaked)} got out{against}."
 
 
 def _disturbed(report: Report) -> str:
@@ -195,15 +223,8 @@ def _at_equal_cost(report: Report) -> str:
 
 
 def _time_to_revoke(report: Report) -> str:
-    bound, seen = median_bound(report.series.revocation_s), report.latency.revocation_blocks
-    parts = []
-    if bound is not None:
-        reads = median_bound(report.series.reads_before_revocation)
-        by_then = "" if reads is None else f", half of them after fewer than {plural(int(reads), 'use')}"
-        parts.append(
-            f"Half of the attacks that got in were cut off within {duration(bound)} of their first use{by_then}"
-        )
+    seen = report.latency.revocation_blocks
+    parts = [cut_off_sentence(report)]
     if seen is not None:
-        parts.append(f"once a threat is seen, 99 % of revocations stand on chain within {blocks(seen.p99)}")
-    sentence = "; ".join(parts)
-    return f"{sentence[0].upper()}{sentence[1:]}." if sentence else ""
+        parts.append(f"Once a threat is seen, 99 % of revocations stand on chain within {blocks(seen.p99)}.")
+    return " ".join(part for part in parts if part)

@@ -8,7 +8,7 @@ what is worth plotting (``report_html``).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import ceil, floor, isfinite, log10
+from math import ceil, floor, isfinite, log10, sqrt
 from typing import TYPE_CHECKING
 
 from chainsec.app.wording import escape, rate, short_count
@@ -22,6 +22,7 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 52, 14, 30, 42
 _CHAR_WIDTH = 6.6
 _ROW_HEIGHT, _LABEL_WIDTH, _VALUE_WIDTH = 30, 164, 62
 _LABEL_CHARS = 24
+_SHARE_TICKS = (0.0, 0.01, 0.1, 0.25, 0.5, 1.0)
 
 
 @dataclass(frozen=True)
@@ -147,6 +148,8 @@ def mirrored_histogram(
 ) -> str:
     """Draw two distributions over one axis, one upwards, one downwards, each as shares of its own total.
 
+    Heights go with the square root of the share, so that a class's few odd ones out can be seen beside its bulk.
+
     Args:
         chart: title and axis names.
         edges: ascending bin edges within [0, 1].
@@ -157,10 +160,12 @@ def mirrored_histogram(
     shares = [
         [(value or 0) / (sum(v or 0 for v in group.values) or 1) for value in group.values] for group in (up, down)
     ]
-    ticks = nice_ticks(max(*shares[0], *shares[1], 0.01), 3)
+    high = max(*shares[0], *shares[1], 0.01)
+    ticks = [tick for tick in _SHARE_TICKS if tick <= high] or [0.0]
     middle = (_TOP + HEIGHT - _BOTTOM) / 2
     x_of = _scale(0, 1, _LEFT, WIDTH - _RIGHT)
-    sides = (_scale(0, ticks[-1], middle, _TOP), _scale(0, ticks[-1], middle, HEIGHT - _BOTTOM))
+    linear = (_scale(0, sqrt(high), middle, _TOP), _scale(0, sqrt(high), middle, HEIGHT - _BOTTOM))
+    sides: list[Callable[[float], float]] = [lambda share, to=to: to(sqrt(share)) for to in linear]  # type: ignore[misc] # bound early
     parts = [_y_axis(chart, ticks, sides[0], _percent), _y_axis(Chart("", "", ""), ticks[1:], sides[1], _percent)]
     for group, side, y_of in zip((up, down), shares, sides, strict=True):
         for i, share in enumerate(side):

@@ -113,7 +113,7 @@ def _scores(report: Report) -> Figure | None:
         marks = [(mark.name, mark.score) for mark in report.series.score_marks]
         svg = plots.mirrored_histogram(chart, scores.edges, groups[0], groups[1], marks)
     columns = [("good", scores.good), ("bad", scores.bad), ("unlabelled", scores.unlabelled)]
-    caption = "The less the two sides overlap, the less a threshold has to trade. 0 is harmless, 1 is suspicious."
+    caption = "The less the two sides overlap, the less a threshold has to trade. Heights are square roots of shares."
     return Figure("Risk scores by class", svg, caption, _counts("score", labels, columns))
 
 
@@ -179,7 +179,7 @@ def _precision_recall(report: Report) -> Figure | None:
             if stopped:
                 label = f"{name}, as decided: {wording.rate(min(1.0, caught / stopped))} of what it stopped was bad"
                 marks = [(way.bad_stopped_rate, min(1.0, caught / stopped), label)]
-        lines.append(Line(name, colour, report.series.curves[name].precision_recall, marks))
+        lines.append(Line(name, colour, _steps(report.series.curves[name].precision_recall), marks))
     if not any(line.points for line in lines):
         return None
     means = ", ".join(f"{name} {wording.score(way.average_precision)}" for name, _, way in _ways(report))
@@ -188,6 +188,20 @@ def _precision_recall(report: Report) -> Figure | None:
     )
     caption = f"Of what is stopped, how much was bad. Average precision: {means}."
     return Figure("Precision against recall", plots.line_chart(chart, lines), caption)
+
+
+def _steps(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Return a precision-recall curve as the steps that average precision adds up.
+
+    Between two thresholds there is nothing to draw a slope through: a straight line would flatter coarse scores.
+
+    Source: Davis and Goadrich, The Relationship Between Precision-Recall and ROC Curves, 2006, section 4.
+    """
+    return [
+        corner
+        for (before, _), (recall, precision) in pairwise(points)
+        for corner in ((before, precision), (recall, precision))
+    ]
 
 
 def _over_time(report: Report) -> Figure | None:

@@ -50,33 +50,38 @@ def _header(report: Report) -> str:
     where = f"{run.kind}, seed {run.seed}, {run.engine}"
     when = wording.moment(run.started_at_s, has_clock=run.has_clock)
     span = f"{wording.amount(run.days)} simulated days from {when} UTC" if run.has_clock else "a log without times"
-    found = "".join(f"<li>{escape(sentence, 400)}</li>" for sentence in findings.findings(report))
+    found = "".join(f"<li>{_prose(sentence)}</li>" for sentence in findings.findings(report))
     return (
         f'<header>\n<p class="brand">ChainSec report: {escape(run.name)} ({escape(where)}; {escape(span)})</p>\n'
-        f"<h1>{escape(findings.headline(report), 400)}</h1>\n{_tiles(report)}\n"
+        f"<h1>{_prose(findings.headline(report))}</h1>\n{_tiles(report)}\n"
         f'<ul class="findings">{found}</ul>\n</header>'
     )
+
+
+def _prose(text: str) -> str:
+    return escape(text, 400).replace(" %", "\u00a0%")
 
 
 def _tiles(report: Report) -> str:
     quality, cost, audit = report.quality, report.cost, report.audit
     rules = quality.baselines.get(wording.RULES)
     has_attacks, found = findings.has_attacks(report), findings.containment(quality)
-    parts = f"{wording.rate(found.stopped_rate)} at once, {wording.rate(found.cut_off_rate)} later"
-    cells = [
+    parts = (f"{wording.rate(found.stopped_rate)} at request", f"{wording.rate(found.cut_off_rate)} cut off later")
+    cells: list[tuple[str, str, tuple[str, ...]]] = [
         (
             f"{'Attacks' if has_attacks else 'Denied by the log:'} {'contained' if found.cut_off else 'stopped'}",
             wording.rate(found.rate),
             (
-                parts if found.cut_off else "",
+                *(parts if found.cut_off else ()),
                 _by_rules(wording.rate(findings.containment(rules).rate)) if rules else "",
             ),
         ),
         (
-            f"{'Honest' if has_attacks else 'Good'} requests held up",
+            f"{'Honest' if has_attacks else 'Good'} ones held up",
             wording.rate(findings.disturbed_rate(quality)),
             (
-                f"{wording.rate(quality.good_denied_rate)} refused, {wording.rate(quality.good_escalated_rate)} asked",
+                f"{wording.rate(quality.good_denied_rate)} refused",
+                f"{wording.rate(quality.good_escalated_rate)} to a guardian",
                 _by_rules(wording.rate(findings.disturbed_rate(rules))) if rules else "",
             ),
         ),
@@ -108,11 +113,13 @@ def _tiles(report: Report) -> str:
 
 
 def _time_tile(report: Report) -> tuple[str, str, tuple[str, ...]]:
-    bound, seen = findings.median_bound(report.series.revocation_s), report.latency.revocation_blocks
-    on_chain = "" if seen is None else f"{wording.blocks(seen.p99)} after it is seen"
-    if bound is None:
-        return "Time to revoke", wording.NOT_MEASURED if seen is None else wording.blocks(seen.p99), ("99 % within",)
-    return "Time to revoke", f"\u2264 {wording.duration(bound)}", ("median, from the first use let in", on_chain)
+    cut_off, seen = findings.time_to_revoke(report), report.latency.revocation_blocks
+    within = wording.NOT_MEASURED if seen is None else wording.blocks(seen.p99)
+    if cut_off is None:
+        return "Time to revoke", within, ("99 %, from threat seen",)
+    number, bound = cut_off
+    what = "from its first use" if number == 1 else f"median of {number:,} cut off"
+    return "Time to revoke", f"\u2264 {wording.duration(bound)}", (what, "" if seen is None else f"{within} once seen")
 
 
 def _by_rules(figure: str) -> str:
@@ -175,7 +182,8 @@ def _table(table: Table) -> str:
 
 def _row(row: Sequence[str], kinds: Sequence[str]) -> str:
     cells = "".join(f"<td{kind}>{escape(cell)}</td>" for cell, kind in zip(row[1:], kinds[1:], strict=True))
-    return f'<tr><th scope="row">{escape(row[0])}</th>{cells}</tr>\n'
+    part = ' class="part"' if row[0].startswith(" ") else ""
+    return f'<tr><th scope="row"{part}>{escape(row[0].strip())}</th>{cells}</tr>\n'
 
 
 def _footer(report: Report) -> str:

@@ -48,10 +48,14 @@ def comparison(report: Report, *, is_short: bool = False) -> Table:
     bad, good = (
         ("attacks", "honest requests") if findings.has_attacks(report) else ("denied by the log", "good requests")
     )
-    rows = [
-        (f"{bad}: contained", *(wording.rate(way.rate) for way in found)),
+    verb = "contained" if findings.has_attacks(report) else "stopped"
+    parts = [
         ("  stopped at the request", *(wording.rate(way.stopped_rate) for way in found)),
         ("  granted, cut off later", *(wording.rate(way.cut_off_rate) for way in found)),
+    ]
+    rows = [
+        (f"{bad}: {verb}", *(wording.rate(way.rate) for way in found)),
+        *(parts if verb == "contained" else ()),
         (f"{good}: held up", *(wording.rate(findings.disturbed_rate(way)) for way in ways)),
         ("  refused", *(wording.rate(way.good_denied_rate) for way in ways)),
         ("  put before a guardian", *(wording.rate(way.good_escalated_rate) for way in ways)),
@@ -131,14 +135,13 @@ def summary(report: Report) -> Table:
         verdicts += f"; {made.overruled_by_contract:,} lowered by the contract"
     cut_off = f"{made.revoked:,} grants revoked, {made.quarantined:,} quarantined, {made.alerts:,} alerts"
     wrong = findings.wrongly_cut_off(report)
-    bound = findings.median_bound(report.series.revocation_s)
     rows = [
         ("requests", f"{requests.live:,} decided, {requests.history:,} learned from, {requests.skipped:,} skipped"),
         ("decisions", verdicts),
         ("afterwards", cut_off if wrong is None else f"{cut_off}; {wrong:,} honest people hit"),
         ("decision", _delay(times.decision_blocks, times.decision_ms)),
         ("revocation", _delay(times.revocation_blocks, None)),
-        ("", "" if bound is None else f"half of the attacks let in were cut off within {wording.duration(bound)}"),
+        ("", findings.cut_off_sentence(report)),
         (
             "cost",
             f"{wording.count(cost.gas_per_decision)} gas a decision, {wording.short_count(cost.gas_total)} in "

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 LIVE = "live"
 _EARLIEST_CLOCK_S = 100_000_000
 """Below this, before March 1973, a time is a row number: no log of access requests is that old."""
-_NAME_WIDTH, _WIDEST_BAR, _SMALLEST_BAR, _GAP = 10, 40, 6, 2
+_NAME_WIDTH, _TIME_WIDTH, _WIDEST_BAR, _SMALLEST_BAR, _GAP = 8, 5, 40, 6, 2
 _NARROWEST_NAME = 14
 _LINE_INTERVAL_S = 1.0
 _REFRESH_PER_S = 8
@@ -191,8 +191,10 @@ class Bars:
         """Draw for the width that the terminal has now."""
         width, now = options.max_width, self._clock()
         yield Text(join_fitting(["ChainSec", self.name], width), style="bold")
-        for phase in list(self.phases.values()):
-            yield _draw_phase(phase, now, width)
+        phases = list(self.phases.values())
+        count_width = max((len(phase.count()) for phase in phases), default=0)
+        for phase in phases:
+            yield _draw_phase(phase, now, width, count_width)
         if self.counters is not None:
             yield Text(join_fitting(self.counters.verdicts(), width))
             yield Text(join_fitting(self.counters.pace(), width), style="dim")
@@ -306,10 +308,10 @@ def lay_out(table: Table, width: int) -> Grid:
     return grid
 
 
-def _draw_phase(phase: Phase, now_s: float, width: int) -> Grid:
+def _draw_phase(phase: Phase, now_s: float, width: int, count_width: int) -> Grid:
     """Return one line: name, bar, count, time; the bar goes first where there is no room, then the time."""
-    count, elapsed = phase.count(), phase.elapsed(now_s)
-    room = width - _NAME_WIDTH - cell_len(count) - cell_len(elapsed) - 3
+    count, elapsed = f"{phase.count():>{count_width}}", f"{phase.elapsed(now_s):>{_TIME_WIDTH}}"
+    room = width - _NAME_WIDTH - count_width - _TIME_WIDTH - 3
     is_pulsing = phase.done == 0 and phase.total <= 1
     cells: list[Text | ProgressBar] = [Text(f"{wording.visible_text(phase.name)[:_NAME_WIDTH]:{_NAME_WIDTH}}")]
     if room >= _SMALLEST_BAR:

@@ -25,8 +25,9 @@ class Episode:
     """One live attempt and what became of it.
 
     ``decided_block``, ``score``, ``verdict``, ``outcome`` and ``basis`` speak of the agent's decision, ``answer`` of
-    the guardian's: ``approve``, ``cancel`` or "". ``revoked_at_s`` says when the grant was taken back, ``is_cut_off``
-    that it was, or that its holder was quarantined while it stood.
+    the guardian's: ``approve``, ``cancel`` or "". ``granted_until_s`` is the last second of its grant in chain time, 0
+    without one, ``revoked_at_s`` says when it was taken back, ``is_cut_off`` that it was, or that its holder was
+    quarantined while it stood.
     """
 
     attempt: Attempt
@@ -38,6 +39,7 @@ class Episode:
     outcome: Status = Status.PENDING
     basis: Basis = Basis.AGREED
     answer: str = ""
+    granted_until_s: int = 0
     uses_allowed: int = 0
     uses_refused: int = 0
     bytes_allowed: int = 0

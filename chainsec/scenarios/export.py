@@ -14,6 +14,7 @@ from chainsec.errors import AuditFailed, ConfigError
 from chainsec.journal import write_atomically
 from chainsec.primitives import Hash32
 from chainsec.scenarios.audit import open_evidence
+from chainsec.scenarios.directory import reading
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,6 +31,7 @@ def export_trail(path: Path, out: Path) -> tuple[Path, Path, int]:
 
     Raises:
         AuditFailed: there is no run, or its chain cannot be read.
+        RunInUse: another process works on the run.
         ConfigError: ``out`` lies inside the run, whose seal would break.
     """
     if path.resolve() in (out.resolve(), *out.resolve().parents):
@@ -48,8 +50,8 @@ def export_trail(path: Path, out: Path) -> tuple[Path, Path, int]:
 
 
 def _rows(path: Path) -> Iterator[dict[str, Any]]:
-    records = _read_records(path)
-    with open_evidence(path) as (engine, contracts):
+    with reading(path), open_evidence(path) as (engine, contracts):
+        records = _read_records(path)
         names = {contract.address: (name, contract) for name, contract in contracts.items()}
         head = engine.head().number
         times: dict[int, int] = {}
@@ -80,7 +82,8 @@ def _read_records(path: Path) -> dict[Hash32, Any]:
             lines = (path / name).read_bytes().split(b"\n")[:-1]
             records.update({Hash32(keccak(line)): parse_canonical(line) for line in lines})
         except (OSError, ValueError) as error:
-            raise AuditFailed(f"{name}: cannot be read: {error}", path=path) from error
+            reason = error.strerror if isinstance(error, OSError) else error
+            raise AuditFailed(f"{name}: cannot be read: {reason}", path=path) from error
     return records
 
 

@@ -119,6 +119,10 @@ class Play:
     def _chain_time(self, time_s: int) -> int:
         return chain_time(self.box.config, self.workload, time_s)
 
+    def _next_block_s(self) -> int:
+        """Return the time that a block made now gets. Calls still see the time of the block before it."""
+        return max(self.clock_s, self.box.now_s + self.box.config.chain.block_interval_s)
+
     def _plan(self, time_s: int, act: Callable[[int, Any], None], subject: Any) -> None:
         heapq.heappush(self._agenda, (time_s, next(self._order), act, subject))
 
@@ -160,13 +164,14 @@ class Play:
             episode.verdict = receipt["verdict"]
             episode.outcome = Status(event.args["outcome"])
             episode.basis = Basis(event.args["basis"])
+            episode.granted_until_s = event.args["until"]
             decided.append(episode)
         return decided
 
     def _file(self, attempts: Sequence[Attempt]) -> None:
         """Let each house's gateway file what its members ask for, in one block."""
         box, drafts = self.box, []
-        until_s = max(self.clock_s, box.now_s + box.config.chain.block_interval_s)
+        now_s = self._next_block_s()
         for attempt in attempts:
             house = self._houses[attempt.requester]
             request, context = box.draft_request(
@@ -175,7 +180,7 @@ class Play:
                 self.assets[attempt.asset],
                 find_purpose(attempt.purpose).hash,
                 ACTION_SCOPES[attempt.action],
-                until=until_s + attempt.duration_s,
+                until=now_s + attempt.duration_s,
                 observed=observed_of(attempt, has_clock=self.workload.has_clock),
             )
             drafts.append((house, Episode(attempt, request, 0), context))
@@ -224,10 +229,8 @@ class Play:
     def _use(self, time_s: int, subject: tuple[Episode, PlannedUse]) -> None:
         """A gateway checks one use and logs it; the agent watches, and responds before the next use."""
         episode, planned = subject
-        request, at = episode.request, self.box.client.at
-        basis = self.box.deployment.access.basis(
-            request.requester, request.asset, request.purpose, Scope[planned.action.upper()]
-        )
+        at = self.box.client.at
+        basis = self._look_up(episode, Scope[planned.action.upper()])
         allowed = basis is Basis.AGREED
         episode.uses_allowed += allowed
         episode.uses_refused += not allowed
@@ -241,7 +244,7 @@ class Play:
             asset=episode.attempt.asset,
             action=planned.action,
             volume_bytes=planned.volume_bytes,
-            request_id=str(request.id),
+            request_id=str(episode.request.id),
             allowed=allowed,
         )
         record = {
@@ -258,6 +261,18 @@ class Play:
         self.directory.uses.append([record])
         for response in self.agent.watch([use]):
             self._note_response(response, episode, time_s, at)
+
+    def _look_up(self, episode: Episode, scope: Scope) -> Basis:
+        """Ask the chain whether a use is allowed, as a gateway does, and hold the grant's end against the clock.
+
+        On a chain that makes blocks only when something is sent, the time of the latest block may be long past.
+        """
+        request = episode.request
+        basis = self.box.deployment.access.basis(request.requester, request.asset, request.purpose, scope)
+        standing = self._standing.get(episode.grant_key)
+        if basis is Basis.AGREED and standing is not None and self.clock_s > standing.granted_until_s:
+            return Basis.EXPIRED
+        return basis
 
     def _note_response(self, response: Response, episode: Episode, time_s: int, seen_block: int) -> None:
         at = self.box.client.at
@@ -300,26 +315,33 @@ class Play:
         self._desk[due_s].append(episode)
 
     def _answer_all(self, time_s: int, episodes: list[Episode]) -> None:
-        """Guardians answer what lies on their desk, mostly rightly, in one block."""
+        """Guardians answer what lies on their desk, mostly rightly, in one block; what has lapsed by then they cancel.
+
+        The agent learns what they think of a request, not whether it could still be granted.
+        """
         box = self.box
         guardian, sentinel = box.keys.guardian, box.deployment.sentinel
+        judged = []
         for episode in episodes:
             errs = _draw_chance(box.config.seed, episode.request.id) < box.config.run.guardian_error_rate
-            wants_to = bool(episode.attempt.denied) is errs
-            approves = wants_to and sentinel.can_approve(guardian.address, episode.request)
+            is_found_good = bool(episode.attempt.denied) is errs
+            is_open = episode.request.until >= self._next_block_s()
+            approves = is_found_good and is_open and sentinel.can_approve(guardian.address, episode.request)
             episode.answer = "approve" if approves else "cancel"
             [receipt] = self.directory.receipts.append(
                 [guardian_receipt(str(episode.request.id), episode.answer, str(guardian.address))]
             )
             act = sentinel.approve if approves else sentinel.cancel
             act(guardian, episode.request, receipt)
+            judged.append((episode, is_found_good))
         box.client.settle(self.clock_s)
         self.gas.charge("guardian's answer", len(episodes))
         self._note_revocations(time_s)
-        for episode in episodes:
+        for episode, is_found_good in judged:
             if episode.answer == "approve":
+                episode.granted_until_s = episode.request.until
                 self._begin_grant(episode, time_s)
-            self._learn(episode, time_s, denied=episode.answer == "cancel", source="guardian")
+            self._learn(episode, time_s, denied=not is_found_good, source="guardian")
 
     def _reveal(self, time_s: int, episode: Episode) -> None:
         self._learn(episode, time_s, denied=bool(episode.attempt.denied), source="review")
