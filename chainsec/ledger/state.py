@@ -39,6 +39,7 @@ from chainsec.ledger.interpreter import FastComputation
 __all__ = ["LedgerState", "LedgerTrie", "decode_integer", "decode_node", "encode_node", "state_class"]
 
 _CACHED_ACCOUNTS = 4096
+_CACHED_NODES = 16384
 _HASH_BYTES = 32
 _PAIR_ITEMS = 2
 _BRANCH_ITEMS = 17
@@ -87,6 +88,12 @@ def decode_node(encoded: bytes) -> Any:
     return items if at == end else rlp.decode(encoded)
 
 
+@lru_cache(maxsize=_CACHED_NODES)
+def _read_node(encoded: bytes) -> Any:
+    """Return the items of an encoded trie node for readers: they are shared, so nobody may change them."""
+    return decode_node(encoded)
+
+
 def decode_integer(encoded: bytes) -> int:
     """Return an encoded whole number; equals ``rlp.decode`` with ``big_endian_int``, in results and in errors.
 
@@ -130,10 +137,10 @@ class LedgerTrie(HexaryTrie):  # type: ignore[misc] # the trie library is untype
         """Return the value under ``key``, empty where there is none."""
         path, at = key.hex(), 0
         with suppress(KeyError):  # a node is missing: the library names it
-            node = self.get_node(self.root_hash)
+            node = self._peek(self.root_hash)
             while type(node) is list:
                 if len(node) == _BRANCH_ITEMS and at < len(path):
-                    node = self.get_node(node[int(path[at], 16)])
+                    node = self._peek(node[int(path[at], 16)])
                     at += 1
                     continue
                 is_leaf, part = _expand(node[0]) if len(node) == _PAIR_ITEMS else (False, path)
@@ -142,7 +149,7 @@ class LedgerTrie(HexaryTrie):  # type: ignore[misc] # the trie library is untype
                 if len(node) != _PAIR_ITEMS or not path.startswith(part, at):
                     break
                 at += len(part)
-                node = self.get_node(node[1])
+                node = self._peek(node[1])
             if node == BLANK_NODE:
                 return b""
         return bytes(super().get(key))
@@ -154,6 +161,11 @@ class LedgerTrie(HexaryTrie):  # type: ignore[misc] # the trie library is untype
         if type(node_hash) is not bytes:
             return super().get_node(node_hash)
         return decode_node(self.db[node_hash] if len(node_hash) == _HASH_BYTES else node_hash)
+
+    def _peek(self, reference: Any) -> Any:
+        if type(reference) is bytes and len(reference) == _HASH_BYTES and reference != BLANK_NODE_HASH:
+            return _read_node(self.db[reference])
+        return self.get_node(reference)
 
     def set(self, key: bytes, value: bytes) -> None:
         """Put ``value`` under ``key``; an empty one deletes it."""

@@ -269,7 +269,8 @@ def _sync(path: Path) -> None:
 
 def _first_difference(old: Any, new: Any, prefix: str = "") -> str:
     if isinstance(old, dict) and isinstance(new, dict):
-        for key in sorted({*old, *new}):
+        # where a run begins follows from the workload, so that what was asked for is named first
+        for key in sorted({*old, *new}, key=lambda key: (key == "config", key)):
             if old.get(key) != new.get(key):
                 return _first_difference(old.get(key), new.get(key), f"{prefix}.{key}" if prefix else key)
     return prefix

@@ -278,8 +278,8 @@ class Play:
         at = self.box.client.at
         self.threats.append(ThreatSeen(response, time_s, seen_block, at, self.box.now_s, episode.attack))
         self.score.alerts += 1
-        self.gas.charge(response.action, 1)
-        self._note_revocations(time_s)
+        revoked = self._note_revocations(time_s)
+        self.gas.charge(response.action, revoked if response.action == "revoke" else 1)
         if response.action != "quarantine":
             return
         self.score.quarantined += 1
@@ -288,12 +288,14 @@ class Play:
         if episode.attack == NORMAL_LIFE and self.workload.has_clock:
             self._plan(time_s + self.box.config.run.guardian_delay_s, self._release, episode)
 
-    def _note_revocations(self, time_s: int) -> None:
-        """Take note of the grants that ended before their time in the block that was reached."""
-        for event in self._events("AccessRevoked"):
+    def _note_revocations(self, time_s: int) -> int:
+        """Take note of the grants that ended before their time in the block that was reached; return their number."""
+        events = self._events("AccessRevoked")
+        for event in events:
             ended = self._standing.pop((event.args["requester"], event.args["asset"], event.args["purpose"]))
             ended.revoked_at_s, ended.is_cut_off = time_s, True
             self.score.revoked += 1
+        return len(events)
 
     def _release(self, _time_s: int, episode: Episode) -> None:
         """A guardian finds a quarantine unfounded and ends it."""

@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import pytest
+from sklearn.metrics import roc_auc_score
 
 from chainsec.app import cli
 from chainsec.config import data_directory
@@ -155,7 +156,7 @@ def edit(lines, number, text):
 BAD_LOGS = {
     "missing column": (lambda rows: [rows[0].replace("asset", "thing"), *rows[1:]], ["line 1", "asset"]),
     "unreadable time": (lambda rows: edit(rows, 7, rows[7].replace("2025-", "last-")), ["line 8", "time"]),
-    "time before the chain's": (lambda rows: [rows[0], *(r.replace("2025-", "1955-") for r in rows[1:])], ["line", "time"]),
+    "before any chain": (lambda rows: [rows[0], *(r.replace("2025", "1955") for r in rows[1:])], ["line", "time"]),
     "broken line": (lambda rows: edit(rows, 9, rows[9] + ',"'), ["line 10"]),
     "too few fields": (lambda rows: edit(rows, 9, "2025-03-02T10:00:00Z,ann"), ["line 10", "fields"]),
     "no requester": (lambda rows: edit(rows, 3, rows[3].replace("nurse", "").replace("clerk", "").replace(",-", ",,", 1)), ["line 4"]),  # noqa: E501
@@ -305,9 +306,13 @@ def test_every_failure_that_is_expected_has_its_exit_code():
 @pytest.mark.skipif(data_directory() is None, reason="needs CHAINSEC_DATA")
 def test_the_first_rows_of_a_real_log_are_replayed_and_proved(chainsec, tmp_path):
     log = data_directory() / "amazon_access" / "dev.csv.gz"
-    told = chainsec("replay", log, "--mapping", "amazon_access", "--limit", "1500", "--run", tmp_path / "run", "--json")
+    run = tmp_path / "run"
+    told = chainsec("replay", log, "--mapping", "amazon_access", "--limit", "800", "--run", run, "--json")
     assert told.code == 0
     report = json.loads(told.out)
-    assert report["requests"]["live"] == 750
-    assert report["quality"]["auc"] > 0.6
+    assert report["requests"]["live"] == 400
     assert report["audit"]["verified"]
+    with gzip.open(log, "rt") as rows:
+        is_denied = [row.startswith("0,") for row in list(rows)[401:801]]
+    scores = [json.loads(line)["score"] for line in (run / "receipts.jsonl").read_text().splitlines()]
+    assert report["quality"]["auc"] == pytest.approx(roc_auc_score(is_denied, scores))
