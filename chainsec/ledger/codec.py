@@ -87,6 +87,18 @@ def _type_of(entry: Mapping[str, Any]) -> str:
     return f"({','.join(_type_of(part) for part in entry['components'])}){type_[5:]}"
 
 
+def _names_of(entries: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return a name for each entry; one without a name is called by its place, and like no other."""
+    given = {entry.get("name") for entry in entries}
+    names = []
+    for place, entry in enumerate(entries):
+        name = entry.get("name") or f"arg{place}"
+        while not entry.get("name") and name in given:
+            name += "_"
+        names.append(name)
+    return names
+
+
 class Parameters:
     """The inputs or outputs of a function, event or error.
 
@@ -103,7 +115,7 @@ class Parameters:
         self.owner = owner
         self._entries = [dict(entry) for entry in entries]
         self.types = [_type_of(entry) for entry in entries]
-        self.names = [entry.get("name") or f"arg{place}" for place, entry in enumerate(entries)]
+        self.names = _names_of(entries)
         whole = f"({','.join(self.types)})"
         self._encode = _encoder(whole) if self.types else lambda _: b""
         self._decode = _decoder(whole) if self.types else lambda _: ()

@@ -158,9 +158,7 @@ class LocalEngine(ChainReader):
         for transaction in built.transactions:
             self.pool.remove(transaction)
         self._drop_hopeless(built.rejected)
-        block = to_block(built.block.header, tuple(Hash32(row.hash) for row in transactions))
-        self._blocks[block.number] = block
-        return block
+        return self._remember(to_block(built.block.header, tuple(Hash32(row.hash) for row in transactions)))
 
     def _drop_hopeless(self, rejected: Sequence[tuple[Any, str]]) -> None:
         for transaction, _ in rejected:

@@ -84,10 +84,14 @@ class ChainReader:
         if found is None:
             header = self.header(number)
             hashes = tuple(Hash32(row.hash) for row in self.store.index.transactions_of(number))
-            found = self._blocks[number] = to_block(header, hashes)
-            if len(self._blocks) > _CACHED_BLOCKS:
-                self._blocks.popitem(last=False)
+            found = self._remember(to_block(header, hashes))
         return found
+
+    def _remember(self, block: Block) -> Block:
+        self._blocks[block.number] = block
+        if len(self._blocks) > _CACHED_BLOCKS:
+            self._blocks.popitem(last=False)
+        return block
 
     def header(self, number: int | None) -> Any:
         """Return py-evm's header of a block; the head's for None."""

@@ -33,7 +33,7 @@ PANICS = {
     0x41: "too much memory",
     0x51: "a call to a zero function pointer",
 }
-_RESERVED = {"name", "data", "facts", "signature", *dir(Exception)}
+_RESERVED = {"self", "message", "name", "data", "facts", "signature", *dir(Exception)}
 
 
 @cache

@@ -7,6 +7,7 @@ Layer: ledger. Not here: what the pages hold.
 
 from __future__ import annotations
 
+import os
 import struct
 from hashlib import blake2b
 from typing import TYPE_CHECKING
@@ -46,7 +47,10 @@ def _page_hashes(path: Path) -> list[bytes]:
 def write_seal(path: Path) -> None:
     """Seal ``path`` as it is now: one line of hexadecimal for each page of 4,096 bytes."""
     fresh = seal_path(path).with_suffix(".new")
-    fresh.write_text("".join(f"{value.hex()}\n" for value in _page_hashes(path)))
+    with fresh.open("w") as file:
+        file.writelines(f"{value.hex()}\n" for value in _page_hashes(path))
+        file.flush()
+        os.fsync(file.fileno())
     fresh.replace(seal_path(path))
 
 

@@ -67,6 +67,8 @@ class Store(BaseAtomicDB):  # type: ignore[misc] # py-evm is untyped
             self._db = sqlite3.connect(path or ":memory:", isolation_level=None, check_same_thread=False, timeout=0.2)
             self._prepare(is_new=is_new)
         except sqlite3.Error as error:
+            if hasattr(self, "_db"):
+                self._db.close()
             raise LedgerError(f"{path}: cannot be opened as a chain: {error}", path=path) from error
         except LedgerError:
             self._db.close()
@@ -84,7 +86,9 @@ class Store(BaseAtomicDB):  # type: ignore[misc] # py-evm is untyped
             self._db.execute("BEGIN EXCLUSIVE")
             self._db.execute("COMMIT")
             if was_killed:
+                # what a killed commit left behind the last whole one goes before anything is written over it
                 self._start_writing()
+                self._checkpoint()
             return
         self._start_writing()
         self._db.execute("BEGIN IMMEDIATE")
@@ -189,8 +193,9 @@ class Store(BaseAtomicDB):  # type: ignore[misc] # py-evm is untyped
         self._overlay = {}
         if self._undo is not None:
             self._undo[height] = undo
-        if self.path is not None and wal_path(self.path).stat().st_size > _CHECKPOINT_BYTES:
-            self._checkpoint()
+        with suppress(OSError, sqlite3.Error):  # the block stands; folding the log into the file can wait
+            if self.path is not None and wal_path(self.path).stat().st_size > _CHECKPOINT_BYTES:
+                self._checkpoint()
 
     def rollback(self) -> None:
         """Forget everything since the last commit."""

@@ -1,48 +1,38 @@
 """Proves a stored chain by doing it again: every block is executed from the first, every record compared.
 
 Works on a copy; the evidence is read only. Whatever the file holds, the end is a summary or ``AuditFailed`` with the
-first record that differs. Layer: ledger. Not here: off-chain records (receipts, contexts, models).
+first record that differs. Layer: ledger. Not here: executing a stretch of it (``redo``); off-chain records.
 """
 
 from __future__ import annotations
 
+import json
+import os
 import shutil
 import sqlite3
+import subprocess
+import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
-from itertools import count, zip_longest
+from itertools import zip_longest
 from pathlib import Path
+from threading import Thread
 from typing import TYPE_CHECKING, Any
 
-import rlp
-from trie import HexaryTrie
-
-from chainsec.digest import keccak
-from chainsec.errors import AuditFailed, ChainSecError
-from chainsec.ledger import evm
-from chainsec.ledger.local import LocalEngine, index_rows
-from chainsec.ledger.pool import decode_transaction
+from chainsec.errors import AuditFailed
+from chainsec.ledger.redo import LASTING, Proof, Records, Stretch, Text, describe, open_records
 from chainsec.ledger.seal import broken_frame, broken_page, wal_path
-from chainsec.ledger.store import APPLICATION_ID, ROWS, SCHEMA_VERSION, Store
+from chainsec.ledger.store import APPLICATION_ID, SCHEMA_VERSION, Store
+from chainsec.primitives import Hash32
 
 if TYPE_CHECKING:
-    from chainsec.primitives import Hash32
+    from collections.abc import Callable, Sequence
 
 __all__ = ["ChainSummary", "verify_chain"]
 
-_HASH_BYTES = 32
-_LASTING = (b"v1:canonical_head_hash", b"v1:header_chain_gaps", b"v1:chain_gaps")
-_ROWS_OF_BLOCK = {
-    "transactions": "SELECT * FROM transactions WHERE block = ? ORDER BY position",
-    "logs": "SELECT * FROM logs WHERE block = ? ORDER BY position",
-}
-_LOOKUPS = {
-    b"transaction-hash-to-block:": "transaction lookup",
-    b"block-number-to-hash:": "number lookup",
-    b"block-hash-to-score:": "score",
-}
+_LEAST_GAS = 20_000_000
+"""Gas for which another process pays."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,18 +45,21 @@ class ChainSummary:
     head_hash: Hash32
 
 
-def verify_chain(path: Path, on_block: Callable[[int, int], None] | None = None) -> ChainSummary:
+def verify_chain(
+    path: Path, on_block: Callable[[int, int], None] = lambda *_: None, *, processes: int = 1
+) -> ChainSummary:
     """Re-link and re-execute the chain in ``path`` and compare every record with what that gives.
 
     Args:
         path: SQLite file of a chain, closed or left behind by a killed process.
-        on_block: called with the number of each proved block and the number of the head.
+        on_block: told how many blocks are proved, and of how many; the first block is not counted.
+        processes: how many may work on it at once, this one included.
 
     Raises:
         AuditFailed: names the first record that differs, in the order of the chain.
     """
     try:
-        return _prove(path, on_block)
+        return _prove(path, on_block, processes)
     except AuditFailed:
         raise
     except sqlite3.Error as error:
@@ -75,7 +68,7 @@ def verify_chain(path: Path, on_block: Callable[[int, int], None] | None = None)
         raise AuditFailed(f"{path.name}: holds what no chain holds: {type(error).__name__}", path=path) from error
 
 
-def _prove(path: Path, on_block: Callable[[int, int], None] | None) -> ChainSummary:
+def _prove(path: Path, on_block: Callable[[int, int], None], processes: int) -> ChainSummary:
     if not path.is_file():
         raise AuditFailed(f"{path.name}: there is no such file", path=path)
     frame = broken_frame(path)
@@ -87,211 +80,152 @@ def _prove(path: Path, on_block: Callable[[int, int], None] | None) -> ChainSumm
         shutil.copyfile(path, copy)
         if wal_path(path).exists():
             shutil.copyfile(wal_path(path), wal_path(copy))
-        with closing(sqlite3.connect(copy, isolation_level=None)) as connection:
-            summary = _Audit(connection, path.name).run(on_block)
+        with open_records(copy, path.name) as records:
+            _compare_schema(records)
+            height = records.height()
+            proofs = _prove_stretches(records, copy, _divide(records, height, processes), height, on_block)
+            _compare_rest(records, height, proofs)
     page = broken_page(path)
     if page is not None:
         shown = f"page {page} is not as it was sealed, outside of any record"
         raise AuditFailed(f"{path.name}: {shown}", path=path, page=page)
-    return summary
+    transactions = sum(proof.transactions for proof in proofs)
+    return ChainSummary(height + 1, transactions, transactions, Hash32(proofs[-1].head_hash))
 
 
-class _CheckedNodes(Mapping[bytes, bytes]):
-    """The records as trie nodes, each of which has to be the preimage of its key."""
-
-    def __init__(self, audit: _Audit, where: str) -> None:
-        self._audit = audit
-        self.where = where
-
-    def __getitem__(self, key: bytes) -> bytes:
-        value = self._audit.record(key)
-        if value is None or keccak(value) != key:
-            state = "is missing" if value is None else "differs"
-            raise AuditFailed(f"{self.where}: node 0x{key.hex()} {state}")
-        return value
-
-    def __iter__(self) -> Iterator[bytes]:
-        raise NotImplementedError
-
-    def __len__(self) -> int:
-        raise NotImplementedError
+def _divide(records: Records, height: int, processes: int) -> list[tuple[int, int]]:
+    """Return the first and last block of stretches of about equal gas, as the evidence tells it."""
+    rows = records.db.execute("SELECT block, total(gas_used) FROM transactions GROUP BY block")
+    gas = {block: max(0.0, used) for block, used in rows if type(block) is int and 0 < block < height}
+    total = sum(gas.values())
+    parts = min(processes, int(min(total / _LEAST_GAS, processes)))
+    ends: list[int] = []
+    passed = 0.0
+    for block in sorted(gas):
+        passed += gas[block]
+        if len(ends) + 1 < parts and passed >= total * (len(ends) + 1) / parts:
+            ends.append(block)
+    return list(zip([0, *(end + 1 for end in ends)], [*ends, height], strict=True))
 
 
-class _Audit:
-    def __init__(self, connection: sqlite3.Connection, name: str) -> None:
-        self._db = connection
-        self._db.text_factory = _Text
-        self._name = name
+def _prove_stretches(
+    records: Records,
+    copy: Path,
+    stretches: Sequence[tuple[int, int]],
+    height: int,
+    on_block: Callable[[int, int], None],
+) -> list[Proof]:
+    """Prove the first stretch here and the others in processes of their own; the first failure in the chain counts."""
+    with ExitStack() as stack:
+        helpers = [stack.enter_context(closing(_Helper(copy, records.name, *ends))) for ends in stretches[1:]]
 
-    def record(self, key: bytes) -> bytes | None:
-        row = self._db.execute("SELECT value FROM records WHERE key = ?", (bytes(key),)).fetchone()
-        return row[0] if row is not None and isinstance(row[0], bytes) else None
+        def tell(number: int) -> None:
+            on_block(number + sum(helper.blocks for helper in helpers), height)
 
-    def setting(self, name: str) -> bytes:
-        row = self._db.execute("SELECT value FROM settings WHERE name = ?", (name,)).fetchone()
-        if row is None or not isinstance(row[0], bytes):
-            raise AuditFailed(f"setting {name}: is missing or of another type")
-        return row[0]
+        proofs = [Stretch(records, *stretches[0]).prove(tell)]
+        for helper in helpers:
+            while helper.is_at_work(seconds=0.2):
+                tell(stretches[0][1])
+            proofs.append(helper.proof())
+        if helpers:
+            on_block(height, height)
+        return proofs
 
-    def run(self, on_block: Callable[[int, int], None] | None) -> ChainSummary:
-        with closing(Store()) as store:
-            self._compare_schema(store)
-            try:
-                genesis = evm.Genesis.from_json(self.setting("genesis"))
-                height = int(self.setting("height"))
-            except ValueError as error:
-                raise AuditFailed(f"settings: {error}") from error
-            again = LocalEngine(store, genesis)
-            self._compare_header(0, again.header(0))
-            self._compare_changes(0, dict(store.rows("records")))
-            transactions = 0
-            for number in range(1, height + 1):
-                try:
-                    transactions += self._redo(again, number)
-                except AuditFailed:
-                    raise
-                except sqlite3.Error as error:
-                    raise AuditFailed(f"{self._name}: a page is unreadable at block {number}: {error}") from error
-                except Exception as error:
-                    reason = " ".join(str(error).split())[:120]
-                    raise AuditFailed(f"block {number}: {type(error).__name__}: {reason}") from error
-                if on_block:
-                    on_block(number, height)
-            self._compare_tables(store)
-            for (problem,) in self._db.execute("PRAGMA integrity_check(1)"):
-                if problem.raw != b"ok":
-                    shown = problem.raw.decode(errors="replace").splitlines()[-1]
-                    raise AuditFailed(f"{self._name}: a page is unreadable: {shown}")
-            return ChainSummary(height + 1, transactions, transactions, again.head().hash)
 
-    def _compare_schema(self, store: Store) -> None:
-        found = [self._db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version")]
-        if found != [APPLICATION_ID, SCHEMA_VERSION]:
-            raise AuditFailed(f"{self._name}: is no chain of schema {SCHEMA_VERSION}")
-        query = "SELECT type, name, tbl_name, sql FROM sqlite_master ORDER BY 1, 2"
-        expected = [tuple(_plain(item) for item in row) for row in store.query(query)]
-        if [tuple(_plain(item) for item in row) for row in self._db.execute(query)] != expected:
-            raise AuditFailed(f"{self._name}: its tables are not those of a chain")
+class _Helper:
+    """A process that proves a stretch. It ends with this one: nobody reads what it prints any more."""
 
-    def _header(self, number: int) -> Any:
-        lookup = self.record(f"block-number-to-hash:{number}".encode())
-        try:
-            block_hash = rlp.decode(lookup or b"", sedes=rlp.sedes.Binary.fixed_length(_HASH_BYTES))
-            encoded = self.record(block_hash)
-            header = rlp.decode(encoded or b"", sedes=evm.CancunBlockHeader)
-        except rlp.RLPException as error:
-            raise AuditFailed(f"block {number}: header: cannot be read", block=number) from error
-        if encoded is None or keccak(encoded) != block_hash or header.block_number != number:
-            raise AuditFailed(f"block {number}: header: is not what its hash says", block=number)
-        return header
-
-    def _compare_header(self, number: int, expected: Any) -> None:
-        header = self._header(number)
-        for field in header._meta.field_names:  # noqa: SLF001 - rlp has no other list of fields
-            if getattr(header, field) != getattr(expected, field):
-                raise AuditFailed(f"block {number}: header: {field} differs", block=number, field=field)
-
-    def _redo(self, again: LocalEngine, number: int) -> int:
-        header = self._header(number)
-        if header.parent_hash != again.head().hash:
-            raise AuditFailed(f"block {number}: header: parent_hash differs", block=number)
-        transactions = self._transactions(again, number, header)
-        nodes = _CheckedNodes(self, f"block {number}: withdrawals")
-        withdrawals = [rlp.decode(item, sedes=evm.Withdrawal) for item in _items(nodes, header.withdrawals_root)]
-        built = evm.build_block(
-            again.chain,
-            transactions,
-            timestamp=header.timestamp,
-            coinbase=header.coinbase,
-            withdrawals=withdrawals,
+    def __init__(self, copy: Path, name: str, first: int, last: int) -> None:
+        self.blocks = 0
+        self._stretch = f"blocks {first} to {last}"
+        self._last_line = ""
+        self._process = subprocess.Popen(  # noqa: S603 - this very interpreter and module
+            [sys.executable, "-m", "chainsec.ledger.redo", str(copy), name, str(first), str(last)],
+            stdout=subprocess.PIPE,
+            text=True,
+            env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
         )
-        for transaction, reason in built.rejected:
-            place = transactions.index(transaction)
-            raise AuditFailed(f"block {number}: transaction {place}: {reason}", block=number)
-        self._compare_receipts(number, header, built)
-        self._compare_header(number, built.block.header)
-        self._compare_changes(number, again.store.changes)
-        rows = index_rows(built)
-        self._compare_rows(number, rows[0], "transactions", "transaction index row")
-        self._compare_rows(number, rows[1], "logs", "log index row")
-        again.store.commit(number, *rows)
-        return len(transactions)
+        self._listener = Thread(target=self._listen, daemon=True)
+        self._listener.start()
 
-    def _transactions(self, again: LocalEngine, number: int, header: Any) -> list[Any]:
-        nodes = _CheckedNodes(self, f"block {number}: transactions")
-        found = []
-        for place, raw in enumerate(_items(nodes, header.transaction_root)):
-            try:
-                transaction = decode_transaction(again.chain.get_transaction_builder(), raw)
-            except ChainSecError as error:
-                raise AuditFailed(f"block {number}: transaction {place}: {error}", block=number) from error
-            if transaction.chain_id not in (again.chain_id, None):
-                raise AuditFailed(f"block {number}: transaction {place}: is for another chain", block=number)
-            found.append(transaction)
-        return found
+    def _listen(self) -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            if line == ".\n":
+                self.blocks += 1
+            else:
+                self._last_line = line
 
-    def _compare_receipts(self, number: int, header: Any, built: evm.BuiltBlock) -> None:
-        nodes = _CheckedNodes(self, f"block {number}: receipts")
-        trie = HexaryTrie(nodes, header.receipt_root)
-        for place, receipt in enumerate(built.receipts):
-            nodes.where = f"block {number}: receipt {place}"
-            if trie[rlp.encode(place)] != receipt.encode():
-                raise AuditFailed(f"block {number}: receipt {place}: differs", block=number, receipt=place)
+    def is_at_work(self, seconds: float) -> bool:
+        """Wait for at most so long and tell whether the process still works."""
+        self._listener.join(seconds)
+        return self._listener.is_alive()
 
-    def _compare_changes(self, number: int, changes: Mapping[bytes, bytes | None]) -> None:
-        for key, value in changes.items():
-            if key in _LASTING:
-                continue
-            found = self.record(key)
-            if found != value:
-                state = "is missing" if found is None else "differs"
-                raise AuditFailed(f"{_describe(key)} of block {number}: {state}", block=number, key=key)
+    def proof(self) -> Proof:
+        """Return the proof once the process has ended. Raises: AuditFailed: the stretch does not hold."""
+        if self._process.wait() or not self._last_line:
+            raise AuditFailed(f"{self._stretch}: the process that executed them ended with {self._process.returncode}")
+        failed = json.loads(self._last_line).get("failed")
+        if failed is not None:
+            raise AuditFailed(failed)
+        return Proof.from_json(self._last_line)
 
-    def _compare_rows(self, number: int, expected: list[Any], table: str, what: str) -> None:
-        rows = self._db.execute(_ROWS_OF_BLOCK[table], (number,))
-        for place, (row, wanted) in enumerate(zip_longest(rows, expected)):
-            if row is None or wanted is None or tuple(row) != tuple(wanted):
-                raise AuditFailed(f"block {number}: {what} {place}: differs", block=number)
-
-    def _compare_tables(self, store: Store) -> None:
-        for table, statement in ROWS.items():
-            rows = self._db.execute(statement)
-            for row, wanted in zip_longest(rows, store.rows(table)):
-                found = None if row is None else tuple(_plain(item) for item in row)
-                if found != (None if wanted is None else tuple(_plain(item) for item in wanted)):
-                    key = (found or wanted or (b"",))[0]
-                    shown = _describe(key) if table == "records" else f"{table} row {key!r:.80}"
-                    raise AuditFailed(f"{shown}: does not follow from the blocks", table=table)
+    def close(self) -> None:
+        """End the process if it still works."""
+        self._process.kill()
+        self._process.wait()
+        self._listener.join()
+        assert self._process.stdout is not None
+        self._process.stdout.close()
 
 
-class _Text:
-    """A value stored as text, so that it is never taken for bytes."""
+def _compare_schema(records: Records) -> None:
+    found = [records.db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version")]
+    if found != [APPLICATION_ID, SCHEMA_VERSION]:
+        raise AuditFailed(f"{records.name}: is no chain of schema {SCHEMA_VERSION}")
+    query = "SELECT type, name, tbl_name, sql FROM sqlite_master ORDER BY 1, 2"
+    with closing(Store()) as store:
+        expected = [tuple(map(_plain, row)) for row in store.query(query)]
+    if [tuple(map(_plain, row)) for row in records.db.execute(query)] != expected:
+        raise AuditFailed(f"{records.name}: its tables are not those of a chain")
 
-    def __init__(self, raw: bytes) -> None:
-        self.raw = raw
+
+def _compare_rest(records: Records, height: int, proofs: Sequence[Proof]) -> None:
+    """Compare what every block overwrites, and find what no block wrote."""
+    for key, value in zip(LASTING, proofs[-1].lasting, strict=True):
+        if records.record(key) != value:
+            raise AuditFailed(f"{describe(key)}: does not follow from the blocks", table="records")
+    known = frozenset(LASTING).union(*(proof.keys for proof in proofs))
+    for (key,) in records.db.execute("SELECT key FROM records ORDER BY key"):
+        if key not in known:
+            raise AuditFailed(f"{describe(_plain(key))}: does not follow from the blocks", table="records")
+    _compare_settings(records, height)
+    for table in ("transactions", "logs"):
+        stray = f"SELECT block FROM {table} WHERE typeof(block) <> 'integer' OR block NOT BETWEEN 1 AND ?"  # noqa: S608 - the names above
+        for (block,) in records.db.execute(stray, (height,)):
+            raise AuditFailed(
+                f"{table} row of block {_plain(block)!r:.80}: does not follow from the blocks", table=table
+            )
+    for (problem,) in records.db.execute("PRAGMA integrity_check(1)"):
+        if problem.raw != b"ok":
+            shown = problem.raw.decode(errors="replace").splitlines()[-1]
+            raise AuditFailed(f"{records.name}: a page is unreadable: {shown}")
+
+
+def _compare_settings(records: Records, height: int) -> None:
+    settings = {
+        "genesis": records.genesis().to_json(),
+        "genesis_hash": records.header(0).hash,
+        "height": str(height).encode(),
+    }
+    wanted = [(_plain(name), value) for name, value in settings.items()]
+    rows = [tuple(map(_plain, row)) for row in records.db.execute("SELECT name, value FROM settings ORDER BY name")]
+    for row, expected in zip_longest(rows, wanted):
+        if row != expected:
+            raise AuditFailed(f"settings row {(row or expected or ('',))[0]!r:.80}: does not follow from the blocks")
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, _Text):
+    if isinstance(value, Text):
         return ("text", value.raw)
     return ("text", value.encode()) if isinstance(value, str) else value
-
-
-def _items(nodes: _CheckedNodes, root: bytes) -> Iterator[bytes]:
-    trie = HexaryTrie(nodes, root)
-    for place in count():
-        item = trie[rlp.encode(place)]
-        if item == b"":
-            return
-        yield item
-
-
-def _describe(key: Any) -> str:
-    if not isinstance(key, bytes):
-        return f"record {key!r:.80}"
-    for prefix, what in _LOOKUPS.items():
-        if key.startswith(prefix):
-            return f"{what} {key.removeprefix(prefix).decode(errors='replace')}"
-    if len(key) == _HASH_BYTES:
-        return f"state node 0x{key.hex()}"
-    return f"record {key[:80].decode(errors='replace')}"

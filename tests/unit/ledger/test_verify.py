@@ -8,6 +8,7 @@ import rlp
 
 from chainsec.digest import keccak
 from chainsec.errors import AuditFailed
+from chainsec.ledger import verify
 from chainsec.ledger.account import Account
 from chainsec.ledger.engine import open_engine
 from chainsec.ledger.seal import broken_page, seal_path, wal_path
@@ -148,6 +149,52 @@ def test_a_receipt_that_was_rewritten_is_named_with_its_block(copy):
         verify_chain(copy)
 
 
+STATEMENTS = [
+    "UPDATE logs SET data = zeroblob(3) WHERE block = 4",
+    "UPDATE transactions SET gas_used = 1 WHERE block = 2 AND position = 1",
+    "INSERT INTO records VALUES (x'0102', x'03')",
+    "UPDATE records SET value = x'c0' WHERE key = CAST('block-number-to-hash:2' AS BLOB)",
+    "DELETE FROM records WHERE CAST(key AS TEXT) LIKE 'block-hash-to-score:%'",
+    "UPDATE records SET value = x'c0' WHERE key = CAST('v1:chain_gaps' AS BLOB)",
+]
+
+
+@pytest.mark.parametrize("statement", [None, *STATEMENTS])
+def test_several_processes_find_what_one_finds(copy, statement, monkeypatch):
+    if statement:
+        spoil(copy, statement)
+
+    def outcome(processes):
+        seen = []
+        try:
+            return verify_chain(copy, lambda *progress: seen.append(progress), processes=processes), seen[-1]
+        except AuditFailed as failed:
+            return str(failed)
+
+    alone = outcome(1)
+    monkeypatch.setattr(verify, "_LEAST_GAS", 1)
+    monkeypatch.setattr(verify.subprocess, "Popen", counting := CountingPopen())
+    assert outcome(3) == alone
+    assert counting.started == 2
+
+
+class CountingPopen:
+    def __init__(self):
+        self.started = 0
+        self._popen = verify.subprocess.Popen
+
+    def __call__(self, *arguments, **options):
+        self.started += 1
+        return self._popen(*arguments, **options)
+
+
+def test_a_helper_that_dies_fails_the_audit(copy, monkeypatch):
+    monkeypatch.setattr(verify, "_LEAST_GAS", 1)
+    monkeypatch.setattr(verify.sys, "executable", "/bin/false")
+    with pytest.raises(AuditFailed, match=r"blocks \d+ to 5: the process that executed them ended with 1"):
+        verify_chain(copy, processes=2)
+
+
 def test_a_seal_that_was_changed_is_noticed(copy):
     seal = seal_path(copy)
     text = seal.read_text().splitlines()
@@ -181,6 +228,37 @@ def test_a_write_ahead_log_left_behind_is_proved_and_its_changes_are_found(tmp_p
             verify_chain(copy)
     wal.write_bytes(sound[:-100])
     assert verify_chain(copy).blocks == 2
+
+
+def test_a_commit_cut_short_by_a_kill_is_gone_before_the_next_one(tmp_path, alice):
+    path = tmp_path / "chain.sqlite"
+    engine = open_engine(path=path, accounts=[alice])
+
+    def send(to):
+        nonce = engine.next_nonce(alice.address)
+        engine.send(alice.sign(nonce=nonce, to=to, value=1, gas=21_000, chain_id=engine.chain_id).raw)
+
+    send(bytes(20))
+    engine.mine()
+    before = wal_path(path).stat().st_size
+    for number in range(30):
+        send(bytes(19) + bytes([number + 1]))
+    engine.mine()
+    left = tmp_path / "left"
+    left.mkdir()
+    for source in (path, wal_path(path)):
+        shutil.copy(source, left / source.name)
+    engine.close()
+    copy = left / path.name
+    with wal_path(copy).open("r+b") as wal:
+        wal.truncate((before + wal_path(copy).stat().st_size) // 2)
+    with open_engine(path=copy, accounts=[alice]) as again:
+        assert again.head().number == 1
+        again.mine()
+        (tmp_path / "twice").mkdir()
+        for source in (copy, wal_path(copy)):
+            shutil.copy(source, tmp_path / "twice" / source.name)
+    assert verify_chain(tmp_path / "twice" / path.name).blocks == 3
 
 
 @pytest.mark.parametrize("content", [None, b"", b"SQLite format 3\x00" + bytes(5000), b"x" * 9000])
