@@ -10,12 +10,11 @@ from __future__ import annotations
 import json
 import sqlite3
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count, zip_longest
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import rlp
 from eth.db.backends.base import BaseAtomicDB
@@ -27,8 +26,12 @@ from chainsec.errors import AuditFailed, ChainSecError
 from chainsec.ledger import evm
 from chainsec.ledger.local import index_rows
 from chainsec.ledger.pool import decode_transaction
+from chainsec.ledger.records import NUMBER_LOOKUP, CheckedNodes, Records, describe, open_records
 
-__all__ = ["LASTING", "Proof", "Records", "Stretch", "Text", "describe", "open_records"]
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+__all__ = ["LASTING", "Proof", "Stretch"]
 
 _HEAD = b"v1:canonical_head_hash"
 _GAPS = (b"v1:header_chain_gaps", b"v1:chain_gaps")
@@ -36,116 +39,10 @@ LASTING = (_HEAD, *_GAPS)
 """Records that every block overwrites."""
 
 _HASH_BYTES = 32
-_NUMBER = b"block-number-to-hash:"
 _ROWS_OF_BLOCK = {
     "transactions": "SELECT * FROM transactions WHERE block = ? ORDER BY position",
     "logs": "SELECT * FROM logs WHERE block = ? ORDER BY position",
 }
-_LOOKUPS = {
-    b"transaction-hash-to-block:": "transaction lookup",
-    _NUMBER: "number lookup",
-    b"block-hash-to-score:": "score",
-}
-
-
-class Text:
-    """A value stored as text, so that it is never taken for bytes."""
-
-    def __init__(self, raw: bytes) -> None:
-        self.raw = raw
-
-
-def describe(key: Any) -> str:
-    """Return what to call a record in a message."""
-    if not isinstance(key, bytes):
-        return f"record {key!r:.80}"
-    for prefix, what in _LOOKUPS.items():
-        if key.startswith(prefix):
-            return f"{what} {key.removeprefix(prefix).decode(errors='replace')}"
-    if len(key) == _HASH_BYTES:
-        return f"state node 0x{key.hex()}"
-    return f"record {key[:80].decode(errors='replace')}"
-
-
-class Records:
-    """What the evidence holds, read only.
-
-    Args:
-        db: a connection to it.
-        name: of its file, for messages.
-    """
-
-    def __init__(self, db: sqlite3.Connection, name: str) -> None:
-        self.db = db
-        self.db.text_factory = Text
-        self.name = name
-
-    def record(self, key: bytes) -> bytes | None:
-        """Return a record, None where there is none that is bytes."""
-        row = self.db.execute("SELECT value FROM records WHERE key = ?", (bytes(key),)).fetchone()
-        return row[0] if row is not None and isinstance(row[0], bytes) else None
-
-    def setting(self, name: str) -> bytes:
-        """Return a setting. Raises: AuditFailed: it is missing or of another type."""
-        row = self.db.execute("SELECT value FROM settings WHERE name = ?", (name,)).fetchone()
-        if row is None or not isinstance(row[0], bytes):
-            raise AuditFailed(f"setting {name}: is missing or of another type")
-        return row[0]
-
-    def genesis(self) -> evm.Genesis:
-        """Return what the first block follows from. Raises: AuditFailed: it cannot be read."""
-        try:
-            return evm.Genesis.from_json(self.setting("genesis"))
-        except ValueError as error:
-            raise AuditFailed(f"settings: {error}") from error
-
-    def height(self) -> int:
-        """Return the number of the last block. Raises: AuditFailed: it cannot be read."""
-        try:
-            return int(self.setting("height"))
-        except ValueError as error:
-            raise AuditFailed(f"settings: {error}") from error
-
-    def header(self, number: int) -> Any:
-        """Return a header by its number. Raises: AuditFailed: it is not what its hash says."""
-        lookup = self.record(_NUMBER + str(number).encode())
-        try:
-            block_hash = rlp.decode(lookup or b"", sedes=rlp.sedes.Binary.fixed_length(_HASH_BYTES))
-            encoded = self.record(block_hash)
-            header = rlp.decode(encoded or b"", sedes=evm.CancunBlockHeader)
-        except rlp.RLPException as error:
-            raise AuditFailed(f"block {number}: header: cannot be read", block=number) from error
-        if encoded is None or keccak(encoded) != block_hash or header.block_number != number:
-            raise AuditFailed(f"block {number}: header: is not what its hash says", block=number)
-        return header
-
-
-@contextmanager
-def open_records(path: Path, name: str) -> Iterator[Records]:
-    """Give the records of the file ``path``, which is called ``name`` in messages."""
-    with closing(sqlite3.connect(path, isolation_level=None)) as db:
-        yield Records(db, name)
-
-
-class _CheckedNodes(Mapping[bytes, bytes]):
-    """The records as trie nodes, each of which has to be the preimage of its key."""
-
-    def __init__(self, records: Records, where: str) -> None:
-        self._records = records
-        self.where = where
-
-    def __getitem__(self, key: bytes) -> bytes:
-        value = self._records.record(key)
-        if value is None or keccak(value) != key:
-            state = "is missing" if value is None else "differs"
-            raise AuditFailed(f"{self.where}: node 0x{key.hex()} {state}")
-        return value
-
-    def __iter__(self) -> Iterator[bytes]:
-        raise NotImplementedError
-
-    def __len__(self) -> int:
-        raise NotImplementedError
 
 
 class _Replica(BaseAtomicDB):  # type: ignore[misc] # py-evm is untyped
@@ -281,7 +178,7 @@ class Stretch:
 
     def _before(self, key: bytes) -> bytes | None:
         """Return what the blocks before this stretch wrote under ``key``."""
-        if key.startswith(_NUMBER) and int(key.removeprefix(_NUMBER)) >= self._first:
+        if key.startswith(NUMBER_LOOKUP) and int(key.removeprefix(NUMBER_LOOKUP)) >= self._first:
             return None
         value = self._records.record(key)
         return None if value is not None and len(key) == _HASH_BYTES and keccak(value) != key else value
@@ -291,7 +188,7 @@ class Stretch:
         if header.parent_hash != self._chain.get_canonical_head().hash:
             raise AuditFailed(f"block {number}: header: parent_hash differs", block=number)
         transactions = self._transactions(number, header)
-        nodes = _CheckedNodes(self._records, f"block {number}: withdrawals")
+        nodes = CheckedNodes(self._records, f"block {number}: withdrawals")
         withdrawals = [rlp.decode(item, sedes=evm.Withdrawal) for item in _items(nodes, header.withdrawals_root)]
         built = evm.build_block(
             self._chain,
@@ -313,7 +210,7 @@ class Stretch:
         return len(transactions)
 
     def _transactions(self, number: int, header: Any) -> list[Any]:
-        nodes = _CheckedNodes(self._records, f"block {number}: transactions")
+        nodes = CheckedNodes(self._records, f"block {number}: transactions")
         found = []
         for place, raw in enumerate(_items(nodes, header.transaction_root)):
             try:
@@ -332,7 +229,7 @@ class Stretch:
                 raise AuditFailed(f"block {number}: header: {field} differs", block=number, field=field)
 
     def _compare_receipts(self, number: int, header: Any, built: evm.BuiltBlock) -> None:
-        nodes = _CheckedNodes(self._records, f"block {number}: receipts")
+        nodes = CheckedNodes(self._records, f"block {number}: receipts")
         trie = HexaryTrie(nodes, header.receipt_root)
         for place, receipt in enumerate(built.receipts):
             nodes.where = f"block {number}: receipt {place}"
@@ -355,7 +252,7 @@ class Stretch:
                 raise AuditFailed(f"block {number}: {what} {place}: differs", block=number)
 
 
-def _items(nodes: _CheckedNodes, root: bytes) -> Iterator[bytes]:
+def _items(nodes: CheckedNodes, root: bytes) -> Iterator[bytes]:
     trie = HexaryTrie(nodes, root)
     for place in count():
         item = trie[rlp.encode(place)]

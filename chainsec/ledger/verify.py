@@ -21,7 +21,8 @@ from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 from chainsec.errors import AuditFailed
-from chainsec.ledger.redo import LASTING, Proof, Records, Stretch, Text, describe, open_records
+from chainsec.ledger.records import Records, Text, describe, open_records
+from chainsec.ledger.redo import LASTING, Proof, Stretch
 from chainsec.ledger.seal import broken_frame, broken_page, wal_path
 from chainsec.ledger.store import APPLICATION_ID, SCHEMA_VERSION, Store
 from chainsec.primitives import Hash32
