@@ -1,7 +1,7 @@
 """The agent's eyes and hands on a chain: requests come from events, acts go through the Sentinel.
 
 Implements the capabilities that ``defence.agent`` asks for. Layer: below ``sandbox``, above services and defence.
-Not here: what is decided (``defence``), what a context has to say (``contexts``).
+Not here: what is decided (``defence``), which requests are refused unseen (``contexts``).
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from chainsec.config import AgentSettings
+from chainsec.contexts import Admission, Filing
 from chainsec.defence.agent import PendingRequest
 from chainsec.primitives import AccessRequest, Address, Hash32, Scope
 
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
     from chainsec.deployment import Deployment
     from chainsec.ledger.account import Account
     from chainsec.ledger.client import Client
+    from chainsec.ledger.contract import Event
+    from chainsec.ledger.engine import Engine
     from chainsec.primitives import Decision
 
 _HASH = re.compile("0x[0-9a-f]{64}")
@@ -37,6 +41,11 @@ def request_of(arguments: Mapping[str, Any]) -> AccessRequest:
     )
 
 
+def filing_of(event: Event, engine: Engine) -> Filing:
+    """Return the request that an ``AccessRequested`` event states, with its block and that block's time."""
+    return Filing(request_of(event.args), event.block_number, engine.block(event.block_number).timestamp)
+
+
 class ChainRequests:
     """Reads requests from a cursor, only from final blocks, and joins them with their contexts.
 
@@ -44,17 +53,25 @@ class ChainRequests:
         client: says which block has been reached.
         deployment: where the events come from.
         contexts: what the requests carry off chain.
+        has_clock: whether contexts carry times.
+        tolerance_s: how far a context's time may lie from that of the request's block.
 
     ``cursor`` is the last block that was read.
     """
 
-    def __init__(self, client: Client, deployment: Deployment, contexts: Contexts) -> None:
+    def __init__(
+        self,
+        client: Client,
+        deployment: Deployment,
+        contexts: Contexts,
+        *,
+        has_clock: bool = True,
+        tolerance_s: int = AgentSettings.model_fields["context_time_tolerance_s"].default,
+    ) -> None:
         self._client = client
         self._deployment = deployment
-        self._contexts = contexts
+        self._admission = Admission(contexts, has_clock=has_clock, tolerance_s=tolerance_s)
         self._sensitivities: dict[Hash32, int] = {}
-        self._addresses: dict[str, Address] = {}
-        self._names: dict[Address, str] = {}
         self.cursor = 0
 
     def poll(self) -> list[PendingRequest]:
@@ -62,16 +79,15 @@ class ChainRequests:
         first, last = self.cursor + 1, min(self._client.at, self._client.engine.final_block())
         if last < first:
             return []
+        deployment = self._deployment
         self._follow_assets(first, last)
-        grants = self._deployment.access.contract
+        self._admission.follow(deployment.identity.contract, deployment.consent.contract, first, last)
+        grants = deployment.access.contract
         decided = {event.args["request"] for event in grants.events("AccessDecided", first, self._client.at)}
-        requests = [
-            request_of(event.args)
-            for event in grants.events("AccessRequested", first, last)
-            if event.args["request"] not in decided
-        ]
+        # those that are decided tie names to accounts as well
+        joined = [self._join(event) for event in grants.events("AccessRequested", first, last)]
         self.cursor = last
-        return [self._join(request) for request in requests]
+        return [pending for pending in joined if pending.request.id not in decided]
 
     def find(self, request_id: str) -> AccessRequest | None:
         """Return a request made up to the block that has been reached, or None."""
@@ -88,18 +104,10 @@ class ChainRequests:
         for event in registry.events("SensitivityRaised", first, last):
             self._sensitivities[Hash32(event.args["asset"])] = event.args["to"]
 
-    def _join(self, request: AccessRequest) -> PendingRequest:
-        sensitivity = self._sensitivities.get(request.asset)
-        if sensitivity is None:
-            return PendingRequest(request, None, "no such asset is registered")
-        observation, refusal = self._contexts.join(request, sensitivity)
-        if observation is not None and not self._is_bound(observation.requester, request.requester):
-            return PendingRequest(request, None, "the requester's name goes with another address")
-        return PendingRequest(request, observation, refusal)
-
-    def _is_bound(self, name: str, address: Address) -> bool:
-        """Tie a name to the first address it comes with, so that nobody asks under a colleague's habits."""
-        return self._addresses.setdefault(name, address) == address and self._names.setdefault(address, name) == name
+    def _join(self, event: Event) -> PendingRequest:
+        filing = filing_of(event, self._client.engine)
+        sensitivity = self._sensitivities.get(filing.request.asset)
+        return PendingRequest(filing.request, *self._admission.admit(filing, sensitivity))
 
 
 class ChainActions:

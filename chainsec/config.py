@@ -33,14 +33,14 @@ class ChainSettings(Settings):
         chain_id: EIP-155 chain id.
         genesis_time_s: Unix time of block 0.
         block_interval_s: least time between two blocks, at least 1.
-        transaction_gas: gas limit of each transaction.
+        transaction_gas: gas limit of each transaction; 50 of the largest fill a block.
         batch_size: requests or decisions in one transaction, at most.
     """
 
     chain_id: Positive = 1337
     genesis_time_s: Annotated[int, Field(gt=0, lt=2**39)] = 1_767_225_600
     block_interval_s: Seconds = 2
-    transaction_gas: Positive = 15_000_000
+    transaction_gas: Annotated[int, Field(gt=0, le=20_000_000)] = 15_000_000
     batch_size: Annotated[int, Field(gt=0, le=200)] = 50
 
 
@@ -84,10 +84,13 @@ class AgentSettings(Settings):
     Attributes:
         reasons: how many reasons a receipt names.
         quarantine_s: how long a quarantine lasts, at most ``limits.max_quarantine_s``.
+        context_time_tolerance_s: how far the time in a request's context may lie from that of its block, at least
+            ``run.tick_s``; where it lies further, the request is refused.
     """
 
     reasons: Annotated[int, Field(gt=0, le=20)] = 4
     quarantine_s: Seconds = 86_400
+    context_time_tolerance_s: Seconds = 2 * 86_400
 
 
 class RunSettings(Settings):
@@ -95,15 +98,17 @@ class RunSettings(Settings):
 
     Attributes:
         tick_s: gateways hand in what has come up every so many simulated seconds.
-        guardian_delay_s: how often guardians answer what was escalated to them; an answer takes one to two of these.
+        guardian_delay_s: how often guardians sit down to what was escalated; an answer takes up to one of these.
         guardian_error_rate: share of escalations that guardians judge wrongly, 0 to 1.
         anchor_interval_s: how often off-chain records are anchored.
+        has_clock: whether requests carry times; a run sets it to what its log has, false where times only count rows.
     """
 
     tick_s: Positive = 3_600
     guardian_delay_s: Positive = 3_600
     guardian_error_rate: Annotated[float, Field(ge=0, le=1)] = 0.03
     anchor_interval_s: Positive = 86_400
+    has_clock: bool = True
 
 
 class Config(Settings):
@@ -118,7 +123,7 @@ class Config(Settings):
         run: how a scenario is played.
 
     Raises:
-        pydantic.ValidationError: an unknown key, a value out of range, or a quarantine that the limits rule out.
+        pydantic.ValidationError: an unknown key, a value out of range, or two that rule each other out.
 
     >>> Config(seed=7).chain.chain_id
     1337
@@ -137,6 +142,11 @@ class Config(Settings):
             raise ValueError(
                 f"agent.quarantine_s is {self.agent.quarantine_s}, over limits.max_quarantine_s,"
                 f" {self.limits.max_quarantine_s}: the contract would refuse every quarantine"
+            )
+        if self.agent.context_time_tolerance_s < self.run.tick_s:
+            raise ValueError(
+                f"agent.context_time_tolerance_s is {self.agent.context_time_tolerance_s}, under run.tick_s,"
+                f" {self.run.tick_s}: what gateways hand in late would be refused"
             )
         return self
 

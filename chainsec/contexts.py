@@ -1,24 +1,28 @@
-"""Contexts: what a request carries off chain, and how it is held against the hash on chain.
+"""Contexts: what a request carries off chain, how it is held against the chain, and which requests the agent looks at.
 
 A context is a JSON object whose canonical bytes hash to ``AccessRequest.context``. It repeats the request's own
 fields, so that a context cannot be passed off under another request, and carries a salt, so that nobody finds its
-content by trying. Whoever files a request chooses the bytes behind the hash, so nothing in them is taken on trust.
-Layer: below ``sandbox``. Not here: whether the names in a context are those of the accounts on chain.
+content by trying. Whoever files a request chooses the bytes behind the hash: the request's own fields have to be those
+on chain, the time has to be near that of its block, and a name belongs to the first account that an organisation
+vouches for under it. Attributes and text remain what the organisation says. Layer: below ``sandbox``. Not here: what
+the agent makes of it (``defence``).
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from chainsec.defence.observation import Observation
 from chainsec.digest import canonical_json, keccak, parse_canonical
 from chainsec.errors import UnknownPurpose
-from chainsec.primitives import ACTION_SCOPES
+from chainsec.primitives import ACTION_SCOPES, Address
 from chainsec.purposes import find_purpose
+from chainsec.services.identity import MEMBER
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from chainsec.ledger.contract import Contract
     from chainsec.primitives import AccessRequest, Hash32
 
 _FORMAT = 1
@@ -59,13 +63,19 @@ def request_fields(item: AccessRequest) -> dict[str, Any]:
 
 
 class Contexts:
-    """Contexts by the hash they claim to have; what is handed out is checked by who asks."""
+    """Contexts by their hash."""
 
     def __init__(self) -> None:
         self._lines: dict[Hash32, bytes] = {}
 
     def put(self, claimed: Hash32, line: bytes) -> None:
-        """Keep ``line`` under the hash it is said to have."""
+        """Keep ``line`` under the hash it is said to have.
+
+        Raises:
+            ValueError: it has another one; what stands under that hash remains.
+        """
+        if keccak(line) != claimed:
+            raise ValueError(f"the context does not hash to {claimed}")
         self._lines[claimed] = line
 
     def join(self, item: AccessRequest, sensitivity: int) -> tuple[Observation | None, str]:
@@ -73,24 +83,111 @@ class Contexts:
         line = self._lines.get(item.context)
         if line is None:
             return None, "no context was handed in"
-        if keccak(line) != item.context:
-            return None, "the context does not match its hash"
-        context = read_context(line, item.context)
+        context = read_context(line)
         if context is None:
             return None, "the context is not in canonical form"
         fault = find_context_fault(context, item)
         return (None, fault) if fault else (observe(item, context["observed"], sensitivity), "")
 
 
-def read_context(line: bytes, expected: Hash32) -> dict[str, Any] | None:
-    """Return the context in ``line``, or None where it does not hash to ``expected`` or is no canonical JSON object."""
-    if keccak(line) != expected:
-        return None
+def read_context(line: bytes) -> dict[str, Any] | None:
+    """Return the context in ``line``, None where that is no canonical JSON object."""
     try:
         context = parse_canonical(line)
     except ValueError:
         return None
     return context if isinstance(context, dict) else None
+
+
+class Filing(NamedTuple):
+    """A request as it stands on chain, with the block that holds it and that block's time, Unix seconds."""
+
+    request: AccessRequest
+    block: int
+    time_s: int
+
+
+class Admission:
+    """Says what the agent is to see in a request, or why it has to refuse it: one rule for the agent and its auditor.
+
+    An organisation vouches for a requester whom it names as its member, or who is itself; it counts as one once
+    anybody's consent names it. So nobody takes a colleague's name, and a stranger cannot use one up.
+
+    Args:
+        contexts: what the requests carry.
+        has_clock: whether contexts carry times; else they only count.
+        tolerance_s: how far a context's time may lie from that of the request's block.
+    """
+
+    def __init__(self, contexts: Contexts, *, has_clock: bool, tolerance_s: int) -> None:
+        self._contexts = contexts
+        self._has_clock = has_clock
+        self._tolerance_s = tolerance_s
+        self._members: dict[tuple[Address, Address], list[tuple[int, int]]] = {}
+        self._known_since: dict[Address, int] = {}
+        self._addresses: dict[str, Address] = {}
+        self._names: dict[Address, str] = {}
+
+    def follow(self, identities: Contract, consents: Contract, first: int, last: int) -> None:
+        """Read who vouches for whom in the blocks from ``first`` to ``last``, before requests in them are admitted."""
+        for event in identities.events("DIDDelegateChanged", first, last):
+            if event.args["delegateType"] == MEMBER:
+                pair = Address(event.args["identity"]), Address(event.args["delegate"])
+                self._members.setdefault(pair, []).append((event.block_number, event.args["validTo"]))
+        for event in consents.events("ConsentGiven", first, last):
+            self._known_since.setdefault(Address(event.args["grantee"]), event.block_number)
+
+    def admit(self, filing: Filing, sensitivity: int | None) -> tuple[Observation | None, str]:
+        """Return the request in the agent's eyes, or None and why it is refused. To be asked in the chain's order.
+
+        Args:
+            filing: the request.
+            sensitivity: of its asset, None where nobody registered that.
+        """
+        request = filing.request
+        if sensitivity is None:
+            return None, "no such asset is registered"
+        observed, refusal = self._contexts.join(request, sensitivity)
+        if observed is None:
+            return None, refusal
+        refusal = self._find_clock_fault(observed, filing.time_s) or self._find_name_fault(observed.requester, filing)
+        if refusal:
+            return None, refusal
+        # only now, so that a request that is refused ties nothing to anybody
+        self._addresses[observed.requester] = request.requester
+        self._names[request.requester] = observed.requester
+        return observed, ""
+
+    def _find_clock_fault(self, observed: Observation, time_s: int) -> str:
+        if observed.has_clock is not self._has_clock:
+            return "the context has a time where there are none" if observed.has_clock else "the context has no time"
+        if self._has_clock and abs(observed.time_s - time_s) > self._tolerance_s:
+            return "the context's time is far from that of the request"
+        return ""
+
+    def _find_name_fault(self, name: str, filing: Filing) -> str:
+        request = filing.request
+        if self._addresses.get(name, request.requester) != request.requester:
+            return "the requester's name goes with another address"
+        if self._names.get(request.requester, name) != name:
+            return "the requester's address goes with another name"
+        if not self._is_vouched_for(filing):
+            return "nobody vouches for the requester"
+        return ""
+
+    def _is_vouched_for(self, filing: Filing) -> bool:
+        request = filing.request
+        since = self._known_since.get(request.organisation)
+        if since is None or since > filing.block:
+            return False
+        return self.is_member(request.organisation, request.requester, filing.block, filing.time_s)
+
+    def is_member(self, organisation: Address, account: Address, block: int, time_s: int) -> bool:
+        """Tell whether ``account`` acts for ``organisation`` after ``block``, whose time is ``time_s``."""
+        if account == organisation:
+            return True
+        ends = [valid_to for since, valid_to in self._members.get((organisation, account), ()) if since <= block]
+        return bool(ends) and ends[-1] > time_s
 
 
 def find_context_fault(context: Mapping[str, Any], item: AccessRequest) -> str:

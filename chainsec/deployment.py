@@ -15,7 +15,7 @@ from chainsec.services.audit import Audit
 from chainsec.services.authority import Authority, Role
 from chainsec.services.consent import Consent
 from chainsec.services.identity import Identity
-from chainsec.services.sentinel import Sentinel
+from chainsec.services.sentinel import Sentinel, limit_fields
 
 if TYPE_CHECKING:
     from chainsec.config import Limits
@@ -91,15 +91,7 @@ def deploy(client: Client, keys: Keys, limits: Limits) -> Deployment:
     grants = client.deploy(
         admin, load_artifact("AccessGrants"), authority.address, assets.address, consents.address, identities.address
     )
-    bounds = (
-        limits.sensitivity_ceiling,
-        limits.window_s,
-        limits.grants_per_window,
-        limits.restrictions_per_window,
-        limits.max_quarantine_s,
-        limits.max_grant_s,
-    )
-    sentinel = client.deploy(admin, load_artifact("Sentinel"), authority.address, grants.address, bounds)
+    sentinel = client.deploy(admin, load_artifact("Sentinel"), authority.address, grants.address, limit_fields(limits))
     trail = client.deploy(admin, load_artifact("AuditTrail"), authority.address)
     deployment = Deployment(
         authority=Authority(client, authority),

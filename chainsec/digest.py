@@ -64,19 +64,22 @@ def parse_canonical(text: bytes) -> Any:
     >>> parse_canonical(b'{"a":[1,2]}')
     {'a': [1, 2]}
     """
+    # as text: bytes might be UTF-16 to ``json``, and nest deeper than what was counted
+    decoded = text.decode("utf-8", "strict")
     if is_too_deep(text):
         raise ValueError(f"deeper than {MAX_DEPTH}")
-    value = json.loads(text)
+    value = json.loads(decoded)
     if canonical_json(value) != text:
         raise ValueError("not in canonical form")
     return value
 
 
 def is_too_deep(text: bytes) -> bool:
-    """Tell whether JSON ``text`` nests deeper than ``MAX_DEPTH``.
+    """Tell whether JSON ``text``, in UTF-8, nests deeper than ``MAX_DEPTH``.
 
     To be asked before ``json`` reads what a stranger wrote: where another library has raised Python's recursion limit,
-    as py-evm does, depth alone would end the process.
+    as py-evm does, depth alone would end the process. ``json`` takes bytes of other encodings too: give it the decoded
+    text.
 
     >>> is_too_deep(b"[" * 10_000), is_too_deep(b'{"a":[1,"[[["]}')
     (True, False)

@@ -37,8 +37,9 @@ if TYPE_CHECKING:
     from chainsec.ledger.engine import Engine
     from chainsec.primitives import Address
 
-MEMBERSHIP_S = 10 * 365 * 86_400
 _LATEST_S = 2**40 - 1
+MEMBERSHIP_S = 2**40
+"""How long members and gateways act: whenever they are named, past the last second that the contracts can count."""
 
 
 class Sandbox:
@@ -50,12 +51,14 @@ class Sandbox:
 
     Args:
         config: settings; defaults where omitted.
-        engine: a chain to deploy on, which the sandbox closes with itself; a fresh one in memory where omitted.
+        engine: a chain to deploy on, which the sandbox closes with itself, but not where deploying fails; a fresh one
+            in memory where omitted.
         key_seed: all keys follow from it. Omitted: from the operating system's randomness.
         is_replay: go over what stands on the engine's chain instead of adding to it; see ``Client``.
         contexts: where contexts are kept; in memory where omitted.
 
     Raises:
+        ContractReverted, LedgerError: the contracts cannot be deployed under these settings.
         RunMismatch: in a replay, the engine's chain does not begin with this deployment.
 
     >>> box = Sandbox()
@@ -81,19 +84,26 @@ class Sandbox:
         self.config = config or Config()
         chain = self.config.chain
         self._key_seed = key_seed if key_seed is not None else os.urandom(32)
-        self.parties = Parties(self._key_seed)
-        self.keys = Keys(*(self.parties.role(role) for role in Keys.__dataclass_fields__))
+        self._parties = Parties(self._key_seed)
+        self._introductions: list[tuple[int, Hash32, Callable[[], None]]] = []
+        self.keys = Keys(*(self._parties.role(role) for role in Keys.__dataclass_fields__))
         self.contexts = Contexts()
         self._context_log = Journal(None) if contexts is None else contexts
         self._salts = 0
+        is_own = engine is None
         self.engine = engine or open_engine("eth-tester", chain_id=chain.chain_id, genesis_time=chain.genesis_time_s)
-        self.client = Client(
-            self.engine,
-            transaction_gas=chain.transaction_gas,
-            is_replay=is_replay,
-            block_interval_s=chain.block_interval_s,
-        )
-        self.deployment = deploy(self.client, self.keys, self.config.limits)
+        try:
+            self.client = Client(
+                self.engine,
+                transaction_gas=chain.transaction_gas,
+                is_replay=is_replay,
+                block_interval_s=chain.block_interval_s,
+            )
+            self.deployment = deploy(self.client, self.keys, self.config.limits)
+        except BaseException:
+            if is_own:
+                self.engine.close()
+            raise
 
     def __enter__(self) -> Self:
         return self
@@ -106,6 +116,17 @@ class Sandbox:
         self.engine.close()
 
     @property
+    def parties(self) -> Parties:
+        """Everybody whose introduction stands on chain, and all keys."""
+        at = self.client.at
+        while self._introductions and self._introductions[0][0] < at:
+            _, transaction, enter = self._introductions.pop(0)
+            receipt = self.engine.receipt(transaction)
+            if receipt is not None and receipt.status:
+                enter()
+        return self._parties
+
+    @property
     def now_s(self) -> int:
         """Time of the latest block that this sandbox has reached, Unix seconds."""
         return self.client.now_s
@@ -115,11 +136,11 @@ class Sandbox:
 
         No name gives the key of a role or a gateway.
         """
-        return self.parties.account(name)
+        return self._parties.account(name)
 
     def gateway(self, organisation: str) -> Account:
         """Return the key of an organisation's gateway."""
-        return self.parties.gateway(organisation)
+        return self._parties.gateway(organisation)
 
     def add_organisation(self, name: str) -> Account:
         """Introduce an organisation and its gateway; return the organisation's key."""
@@ -128,30 +149,32 @@ class Sandbox:
         return self.account(name)
 
     def introduce_organisation(self, name: str) -> None:
-        """Send what ``add_organisation`` sends, without making a block."""
+        """Send what ``add_organisation`` sends, without making a block; it is known from the next block on."""
         gateway = self.gateway(name).address
-        self.deployment.identity.add_gateway(self.account(name), gateway, valid_s=MEMBERSHIP_S)
-        self.parties.enter_organisation(name)
+        sent = self.deployment.identity.add_gateway(self.account(name), gateway, valid_s=MEMBERSHIP_S)
+        self._introductions.append((self.client.at, sent, lambda: self._parties.enter_organisation(name)))
 
     def add_member(self, organisation: str, name: str) -> Account:
         """Let ``name`` act for ``organisation``; return the member's key. Somebody may act for several.
 
         Raises:
             UnknownParty: the organisation was not introduced.
+            ContractReverted: the organisation has lost control of its identity; the member stays unknown.
         """
         self.introduce_member(organisation, name)
         self.client.settle()
         return self.account(name)
 
     def introduce_member(self, organisation: str, name: str) -> None:
-        """Send what ``add_member`` sends, without making a block.
+        """Send what ``add_member`` sends, without making a block; the member is known from the next block on.
 
         Raises:
             UnknownParty: the organisation was not introduced.
         """
-        self.parties.enter_member(organisation, name)
+        self.parties.require_organisation(organisation)
         member = self.account(name).address
-        self.deployment.identity.add_member(self.account(organisation), member, valid_s=MEMBERSHIP_S)
+        sent = self.deployment.identity.add_member(self.account(organisation), member, valid_s=MEMBERSHIP_S)
+        self._introductions.append((self.client.at, sent, lambda: self._parties.enter_member(organisation, name)))
 
     def add_asset(self, owner: str, content: bytes, *, sensitivity: int) -> Hash32:
         """Register ``content`` (only its hash goes on chain) and return the asset's identifier.
@@ -322,7 +345,13 @@ class Sandbox:
         """
         settings = self.config
         return Agent(
-            source=ChainRequests(self.client, self.deployment, self.contexts),
+            source=ChainRequests(
+                self.client,
+                self.deployment,
+                self.contexts,
+                has_clock=settings.run.has_clock,
+                tolerance_s=settings.agent.context_time_tolerance_s,
+            ),
             actions=ChainActions(
                 self.client,
                 self.deployment,

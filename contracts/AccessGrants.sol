@@ -8,12 +8,17 @@ import {IConsentLedger} from "./interfaces/IConsentLedger.sol";
 import {IDidRegistry} from "./interfaces/IDidRegistry.sol";
 
 /// @title AccessGrants
-/// @notice One slot for a request, one for a grant. A request is identified by the hash of its fields: the slot holds
-/// where it stands, the event and the next caller hold the rest.
+/// @notice One slot for a request, one for a grant. A request is identified by the hash of its fields: its slot holds
+/// where it stands and what it was granted, the event and the next caller hold the rest. A grant is the identifier of
+/// the request that it answers, so that whoever undoes a request ends its own grant and no other.
 contract AccessGrants is AccessManaged, IAccessGrants {
+    /// @dev 256 bits. All but the status are 0 unless the request is granted.
     struct RequestState {
         Status status;
-        uint40 requestedAt;
+        uint8 scope;
+        uint40 until;
+        uint40 consentVersion;
+        address organisation;
     }
 
     /// @inheritdoc IAccessGrants
@@ -28,7 +33,7 @@ contract AccessGrants is AccessManaged, IAccessGrants {
     IDidRegistry private immutable _IDENTITIES;
 
     mapping(bytes32 id => RequestState) private _requests;
-    mapping(address requester => mapping(bytes32 asset => mapping(bytes32 purpose => Grant))) private _grants;
+    mapping(address requester => mapping(bytes32 asset => mapping(bytes32 purpose => bytes32 id))) private _grants;
     mapping(address requester => uint40) private _quarantinedUntil;
     address private _door;
     bool private _paused;
@@ -90,18 +95,16 @@ contract AccessGrants is AccessManaged, IAccessGrants {
         Request calldata item = decision.request;
         bytes32 id = requestId(item);
         _statusOfKnown(id);
-        if (decision.verdict != Verdict.Grant && _grants[item.requester][item.asset][item.purpose].until != 0) {
-            delete _grants[item.requester][item.asset][item.purpose];
-            emit AccessRevoked(item.requester, item.asset, item.purpose, decision.receipt);
-        }
+        if (decision.verdict != Verdict.Grant && _isGrantOf(id, item)) _end(item, decision.receipt);
+        delete _requests[id];
         return _settle(id, decision, Bounds(type(uint8).max, 1, type(uint40).max));
     }
 
     /// @inheritdoc IAccessGrants
-    function revoke(address requester, bytes32 asset, bytes32 purpose, bytes32 receipt) external onlyDoor {
-        if (_grants[requester][asset][purpose].until == 0) revert AccessGrantsNoGrant(requester, asset, purpose);
-        delete _grants[requester][asset][purpose];
-        emit AccessRevoked(requester, asset, purpose, receipt);
+    function revoke(Request calldata item, bytes32 receipt) external onlyDoor {
+        bytes32 id = requestId(item);
+        if (!_isGrantOf(id, item)) revert AccessGrantsNoGrant(id);
+        _end(item, receipt);
     }
 
     /// @inheritdoc IAccessGrants
@@ -150,13 +153,14 @@ contract AccessGrants is AccessManaged, IAccessGrants {
 
     /// @inheritdoc IAccessGrants
     function grantOf(address requester, bytes32 asset, bytes32 purpose) external view returns (Grant memory) {
-        return _grants[requester][asset][purpose];
+        bytes32 id = _grants[requester][asset][purpose];
+        RequestState memory state = _requests[id];
+        return Grant(id, state.organisation, state.until, state.consentVersion, state.scope);
     }
 
     /// @inheritdoc IAccessGrants
-    function statusOf(bytes32 id) external view returns (Status status, uint40 requestedAt) {
-        RequestState memory state = _requests[id];
-        return (state.status, state.requestedAt);
+    function statusOf(bytes32 id) external view returns (Status) {
+        return _requests[id].status;
     }
 
     /// @inheritdoc IAccessGrants
@@ -175,10 +179,10 @@ contract AccessGrants is AccessManaged, IAccessGrants {
         view
         returns (Basis)
     {
-        Grant memory grant = _grants[requester][asset][purpose];
+        RequestState memory grant = _requests[_grants[requester][asset][purpose]];
         if (scope == 0 || grant.scope & scope != scope) return Basis.NoGrant;
         if (block.timestamp > grant.until) return Basis.Expired;
-        (Basis basis, uint48 version) = _standing(requester, grant.organisation, asset, purpose, scope);
+        (Basis basis, uint40 version) = _standing(requester, grant.organisation, asset, purpose, scope);
         if (basis != Basis.Agreed) return basis;
         if (version != grant.consentVersion) return Basis.NoConsent;
         return _isMember(grant.organisation, requester) ? Basis.Agreed : Basis.NotMember;
@@ -197,48 +201,58 @@ contract AccessGrants is AccessManaged, IAccessGrants {
 
     function _record(Request memory item) private returns (bytes32 id) {
         id = keccak256(abi.encode(item));
-        RequestState storage state = _requests[id];
-        if (state.status != Status.None) revert AccessGrantsDuplicateRequest(id);
+        if (_requests[id].status != Status.None) revert AccessGrantsDuplicateRequest(id);
         if (item.scope == 0 || item.scope > ALL_SCOPES || item.until < block.timestamp) {
             revert AccessGrantsInvalidRequest(id);
         }
-        state.status = Status.Pending;
-        state.requestedAt = uint40(block.timestamp);
+        _requests[id].status = Status.Pending;
         emit AccessRequested(
             id, item.requester, item.asset, item.organisation, item.purpose, item.scope, item.until, item.context
         );
     }
 
-    /// @dev The contract has the last word: a grant that does not stand becomes a denial with its reason, one that
-    /// would stand but goes beyond the bounds an escalation. Takes what it grants off `left`.
+    /// @dev The contract has the last word on a grant; every other verdict stands as it is.
     function _settle(bytes32 id, Decision calldata decision, Bounds memory left) private returns (Basis basis) {
         if (decision.receipt == bytes32(0)) revert AccessGrantsReceiptMissing(id);
         Status outcome = decision.verdict == Verdict.Escalate ? Status.Escalated : Status.Denied;
         uint40 until;
         if (decision.verdict == Verdict.Grant) {
-            (basis, until) = _grant(decision.request, left);
-            if (basis == Basis.Agreed) outcome = Status.Granted;
-            else if (basis == Basis.AboveCeiling || basis == Basis.BudgetSpent) outcome = Status.Escalated;
+            (basis, until) = _grant(id, decision.request, left);
+            outcome = _outcomeOf(basis);
         }
-        _requests[id].status = outcome;
+        if (outcome != Status.Granted) _requests[id].status = outcome;
         emit AccessDecided(id, outcome, basis, until, decision.receipt);
     }
 
-    function _grant(Request calldata item, Bounds memory left) private returns (Basis, uint40 until) {
-        (address requester, address organisation, uint8 scope) = (item.requester, item.organisation, item.scope);
-        (Basis basis, uint48 version) = _standing(requester, organisation, item.asset, item.purpose, scope);
-        if (basis != Basis.Agreed) return (basis, 0);
+    /// @dev Takes what it grants off `left`.
+    function _grant(bytes32 id, Request calldata item, Bounds memory left) private returns (Basis, uint40 until) {
         until = item.until < left.latestUntil ? item.until : left.latestUntil;
         if (block.timestamp > until) return (Basis.Expired, 0);
+        (address requester, address organisation, uint8 scope) = (item.requester, item.organisation, item.scope);
+        (Basis basis, uint40 version) = _standing(requester, organisation, item.asset, item.purpose, scope);
+        if (basis != Basis.Agreed) return (basis, 0);
         if (left.grantsLeft == 0) return (Basis.BudgetSpent, 0);
         if (_ASSETS.sensitivityOf(item.asset) > left.ceiling) return (Basis.AboveCeiling, 0);
         --left.grantsLeft;
-        Grant storage grant = _grants[requester][item.asset][item.purpose];
-        grant.organisation = organisation;
-        grant.until = until;
-        grant.consentVersion = version;
-        grant.scope = scope;
+        _requests[id] = RequestState(Status.Granted, scope, until, version, organisation);
+        _grants[requester][item.asset][item.purpose] = id;
         return (Basis.Agreed, until);
+    }
+
+    /// @dev What no guardian could grant either is denied: it has run out, or no consent covers it. What stands in the
+    /// way for now, or in the agent's way only, is escalated.
+    function _outcomeOf(Basis basis) private pure returns (Status) {
+        if (basis == Basis.Agreed) return Status.Granted;
+        return basis == Basis.Expired || basis == Basis.NoConsent ? Status.Denied : Status.Escalated;
+    }
+
+    function _end(Request calldata item, bytes32 receipt) private {
+        delete _grants[item.requester][item.asset][item.purpose];
+        emit AccessRevoked(item.requester, item.asset, item.purpose, receipt);
+    }
+
+    function _isGrantOf(bytes32 id, Request calldata item) private view returns (bool) {
+        return _grants[item.requester][item.asset][item.purpose] == id;
     }
 
     function _statusOfKnown(bytes32 id) private view returns (Status status) {
@@ -247,16 +261,18 @@ contract AccessGrants is AccessManaged, IAccessGrants {
     }
 
     /// @dev Everything that must hold besides the grant itself and membership: a gateway answers for its members when
-    /// it files, and each use looks again, so that nobody who left keeps anything.
+    /// it files, and each use looks again, so that nobody who left keeps anything. Consent comes first, because a lack
+    /// of it is final and the rest passes.
     function _standing(address requester, address organisation, bytes32 asset, bytes32 purpose, uint8 scope)
         private
         view
-        returns (Basis, uint48 version)
+        returns (Basis, uint40 version)
     {
+        version = _CONSENTS.versionCovering(asset, organisation, purpose, scope);
+        if (version == 0) return (Basis.NoConsent, 0);
         if (_paused) return (Basis.Paused, 0);
         if (block.timestamp <= _quarantinedUntil[requester]) return (Basis.Quarantined, 0);
-        version = _CONSENTS.versionCovering(asset, organisation, purpose, scope);
-        return (version == 0 ? Basis.NoConsent : Basis.Agreed, version);
+        return (Basis.Agreed, version);
     }
 
     function _isMember(address organisation, address requester) private view returns (bool) {

@@ -4,25 +4,24 @@ pragma solidity 0.8.37;
 import {AccessManaged} from "@openzeppelin/contracts/access/manager/AccessManaged.sol";
 import {EIP712} from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
 import {SignatureChecker} from "@openzeppelin/contracts/utils/cryptography/SignatureChecker.sol";
-import {Nonces} from "@openzeppelin/contracts/utils/Nonces.sol";
 import {IAssetRegistry} from "./interfaces/IAssetRegistry.sol";
 import {IConsentLedger} from "./interfaces/IConsentLedger.sol";
 import {IDidRegistry} from "./interfaces/IDidRegistry.sol";
 
 /// @title ConsentLedger
-/// @notice One slot per (asset, grantee, purpose). The version in it makes every renewal a consent of its own, so that
-/// a grant which rests on a withdrawn consent never comes back to life.
-contract ConsentLedger is AccessManaged, EIP712, Nonces, IConsentLedger {
+/// @notice One slot per (asset, grantee, purpose). The version in it moves on with each change and never back: a grant
+/// that rests on a consent which ended never comes back to life, and a signature counts for one state only.
+contract ConsentLedger is AccessManaged, EIP712, IConsentLedger {
     struct Consent {
         uint40 until;
-        uint48 version;
+        uint40 version;
         uint8 scope;
         Status status;
     }
 
     uint8 private constant ALL_SCOPES = 7;
     bytes32 private constant TERMS_TYPEHASH = keccak256(
-        "Consent(bytes32 asset,address grantee,bytes32 purpose,uint8 scope,uint40 until,bytes32 record,uint256 nonce,uint256 deadline)"
+        "Consent(bytes32 asset,address grantee,bytes32 purpose,uint8 scope,uint40 until,bytes32 record,uint40 replaces,uint256 deadline)"
     );
 
     IAssetRegistry private immutable _ASSETS;
@@ -72,7 +71,7 @@ contract ConsentLedger is AccessManaged, EIP712, Nonces, IConsentLedger {
                 terms.scope,
                 terms.until,
                 terms.record,
-                _useNonce(controller),
+                _consents[terms.asset][terms.grantee][terms.purpose].version,
                 deadline
             )
         );
@@ -85,13 +84,13 @@ contract ConsentLedger is AccessManaged, EIP712, Nonces, IConsentLedger {
     /// @inheritdoc IConsentLedger
     function withdraw(bytes32 asset, address grantee, bytes32 purpose) external {
         _requireController(asset, msg.sender);
-        uint48 version = _end(asset, grantee, purpose, Status.Withdrawn);
+        uint40 version = _end(asset, grantee, purpose, Status.Withdrawn);
         emit ConsentWithdrawn(asset, grantee, purpose, version);
     }
 
     /// @inheritdoc IConsentLedger
     function revoke(bytes32 asset, address grantee, bytes32 purpose, bytes32 reason) external restricted {
-        uint48 version = _end(asset, grantee, purpose, Status.Revoked);
+        uint40 version = _end(asset, grantee, purpose, Status.Revoked);
         emit ConsentRevoked(asset, grantee, purpose, version, msg.sender, reason);
     }
 
@@ -105,7 +104,7 @@ contract ConsentLedger is AccessManaged, EIP712, Nonces, IConsentLedger {
     function versionCovering(bytes32 asset, address grantee, bytes32 purpose, uint8 scope)
         external
         view
-        returns (uint48)
+        returns (uint40)
     {
         Consent storage consent = _consents[asset][grantee][purpose];
         return _inForce(consent.status, consent.until) && consent.scope & scope == scope ? consent.version : 0;
@@ -115,7 +114,7 @@ contract ConsentLedger is AccessManaged, EIP712, Nonces, IConsentLedger {
     function consentOf(bytes32 asset, address grantee, bytes32 purpose)
         external
         view
-        returns (Status status, uint48 version, uint8 scope, uint40 until)
+        returns (Status status, uint40 version, uint8 scope, uint40 until)
     {
         Consent memory consent = _consents[asset][grantee][purpose];
         return (consent.status, consent.version, consent.scope, consent.until);
@@ -126,7 +125,7 @@ contract ConsentLedger is AccessManaged, EIP712, Nonces, IConsentLedger {
             terms.scope == 0 || terms.scope > ALL_SCOPES || terms.until < block.timestamp || terms.grantee == address(0)
         ) revert ConsentLedgerInvalidTerms(terms.asset);
         Consent storage consent = _consents[terms.asset][terms.grantee][terms.purpose];
-        uint48 version = consent.version + 1;
+        uint40 version = consent.version + 1;
         consent.until = terms.until;
         consent.version = version;
         consent.scope = terms.scope;
@@ -136,11 +135,12 @@ contract ConsentLedger is AccessManaged, EIP712, Nonces, IConsentLedger {
         );
     }
 
-    function _end(bytes32 asset, address grantee, bytes32 purpose, Status status) private returns (uint48) {
+    function _end(bytes32 asset, address grantee, bytes32 purpose, Status status) private returns (uint40 version) {
         Consent storage consent = _consents[asset][grantee][purpose];
         if (!_inForce(consent.status, consent.until)) revert ConsentLedgerNotInForce(asset, grantee, purpose);
+        version = consent.version + 1;
+        consent.version = version;
         consent.status = status;
-        return consent.version;
     }
 
     function _requireController(bytes32 asset, address account) private view {

@@ -50,8 +50,7 @@ contract Sentinel is AccessManaged, ISentinel {
     /// @inheritdoc ISentinel
     function decide(IAccessGrants.Decision calldata decision) external restricted {
         bytes32 id = _GRANTS.requestId(decision.request);
-        (IAccessGrants.Status status,) = _GRANTS.statusOf(id);
-        if (uint8(status) > uint8(IAccessGrants.Status.Pending)) revert SentinelAlreadyDecided(id);
+        if (uint8(_GRANTS.statusOf(id)) > uint8(IAccessGrants.Status.Pending)) revert SentinelAlreadyDecided(id);
         _pass(1, msg.data[4:]);
     }
 
@@ -61,13 +60,9 @@ contract Sentinel is AccessManaged, ISentinel {
     }
 
     /// @inheritdoc ISentinel
-    function revoke(address requester, bytes32 asset, bytes32 purpose, bytes32 receipt)
-        external
-        restricted
-        inService(receipt)
-    {
+    function revoke(IAccessGrants.Request calldata item, bytes32 receipt) external restricted inService(receipt) {
         _spendRestriction();
-        _GRANTS.revoke(requester, asset, purpose, receipt);
+        _GRANTS.revoke(item, receipt);
     }
 
     /// @inheritdoc ISentinel

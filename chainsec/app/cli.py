@@ -6,6 +6,7 @@ Layer: app. Not here: anything that a script could not do as well through the pa
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -124,7 +125,7 @@ def replay(
     _play(
         replay_scenario(log, mapping, history=history, limit=limit, skip_bad=skip_bad),
         _settings(config, seed),
-        run or Path("runs") / f"replay-{log.name.split('.')[0]}",
+        run or Path("runs") / f"replay-{_plain(log.name.split('.')[0])}",
         fresh=fresh,
         as_json=as_json,
     )
@@ -143,10 +144,10 @@ def audit_verify(run: Annotated[Path, typer.Argument(metavar="RUN_DIR", help="Th
     from chainsec.scenarios.audit import verify_run  # noqa: PLC0415 - --help stays fast
 
     with open_progress("audit") as progress:
-        summary = verify_run(run, lambda done, total: progress.on_step("audit", done, total))
+        summary = verify_run(run, lambda done, total: progress.on_step("audit", done, total), processes=_free_cores())
     state = "sealed" if summary.is_sealed else f"not finished; {summary.unanchored} records wait for their anchor"
     typer.echo(
-        f"{run}: holds. {summary.blocks} blocks with {summary.transactions} transactions executed again, "
+        f"{_shown(run)}: holds. {summary.blocks} blocks with {summary.transactions} transactions executed again, "
         f"{summary.receipts} receipts held against the chain, {summary.scores} scores computed again, "
         f"{summary.uses} uses under anchors ({state})."
     )
@@ -166,7 +167,7 @@ def audit_export(
     from chainsec.scenarios.export import export_trail  # noqa: PLC0415 - --help stays fast
 
     lines, table, count = export_trail(run, out)
-    typer.echo(f"{count} events: {lines}, {table}")
+    typer.echo(f"{count} events: {_shown(lines)}, {_shown(table)}")
 
 
 @app.command("compile", rich_help_panel="Build")
@@ -211,6 +212,22 @@ def main() -> None:
         sys.exit(2)
 
 
+def _shown(path: Path) -> str:
+    """Return a path as a terminal may be given it, whole."""
+    from chainsec.app.wording import visible_text  # noqa: PLC0415 - --help stays fast
+
+    return visible_text(str(path), _LONGEST_LINE)
+
+
+def _plain(name: str) -> str:
+    """Return a file's name as a directory may have it: what cannot be printed gives way."""
+    return "".join(char if char.isprintable() else "_" for char in name)
+
+
+def _free_cores() -> int:
+    return len(os.sched_getaffinity(0))
+
+
 def _settings(path: Path | None, seed: int | None) -> Config:
     from chainsec.config import load_config  # noqa: PLC0415 - --help stays fast
 
@@ -225,9 +242,11 @@ def _play(scenario: Scenario, config: Config, path: Path, *, fresh: bool, as_jso
     was_finished = is_finished(path) and not fresh
     try:
         with open_progress(scenario.name, is_quiet=as_json) as progress:
-            report = run_scenario(scenario, config, path, progress, write_report, is_fresh=fresh)
+            report = run_scenario(
+                scenario, config, path, progress, write_report, is_fresh=fresh, processes=_free_cores()
+            )
     except KeyboardInterrupt:
-        typer.echo(f"chainsec: interrupted; the same command goes on from here: {path}", err=True)
+        typer.echo(f"chainsec: interrupted; the same command goes on from here: {_shown(path)}", err=True)
         raise typer.Exit(_INTERRUPTED) from None
     if as_json:
         typer.echo(json.dumps(report.model_dump(mode="json"), indent=2))
@@ -235,7 +254,7 @@ def _play(scenario: Scenario, config: Config, path: Path, *, fresh: bool, as_jso
     show_report(report)
     if was_finished:
         typer.echo("This run had finished before; --fresh plays it again.")
-    typer.echo(f"Report: {path / PAGE_NAME}\nProve it: chainsec audit verify {path}")
+    typer.echo(f"Report: {_shown(path / PAGE_NAME)}\nProve it: chainsec audit verify {_shown(path)}")
 
 
 if __name__ == "__main__":

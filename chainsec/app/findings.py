@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from chainsec.app.wording import (
+    GRANT_ALL,
     RULES,
     blocks,
     count,
@@ -30,8 +31,8 @@ class Containment:
 
     Args:
         requests: bad ones, by their labels.
-        stopped: denied or escalated before any data was handed out.
-        cut_off: granted first, the grant taken away later.
+        stopped: denied, or put before a guardian who did not approve.
+        cut_off: granted, then cut off before half of the planned bytes were taken.
     """
 
     requests: int
@@ -58,15 +59,16 @@ class Containment:
 
 
 def containment(measures: Measures) -> Containment:
-    """Return what one way of deciding contained; without kinds of attack, what it stopped."""
-    kinds = measures.per_attack.values()
-    stopped = round((measures.bad_stopped_rate or 0) * measures.bad_requests)
-    return Containment(measures.bad_requests, stopped, sum(kind.revoked_later for kind in kinds))
+    """Return what one way of deciding contained."""
+    bad = measures.bad_requests
+    return Containment(
+        bad, round((measures.bad_stopped_rate or 0) * bad), round((measures.bad_cut_off_rate or 0) * bad)
+    )
 
 
 def contained_rate(outcome: AttackOutcome) -> float | None:
-    """Return the share of one kind of attack that was stopped or cut off later."""
-    return Containment(outcome.requests, outcome.stopped, outcome.revoked_later).rate
+    """Return the share of one kind of attack that was stopped, or cut off before half was taken."""
+    return Containment(outcome.requests, outcome.stopped, outcome.cut_off).rate
 
 
 def has_attacks(report: Report) -> bool:
@@ -116,9 +118,10 @@ def median_bound(histogram: Histogram | None) -> float | None:
 
 
 def time_to_revoke(report: Report) -> tuple[int, float] | None:
-    """Return how many attacks were cut off after they got in, and seconds within which half of them were.
+    """Return how many attacks were answered after they got in, and seconds within which half of them were.
 
-    Counted from the first use that the attack got through. None where none was, or the time has no upper end.
+    By a revocation or a quarantine, whether a grant still stood or not; counted from the first use that got through.
+    None where none was, or the time has no upper end.
     """
     bound = median_bound(report.series.revocation_s)
     if report.series.revocation_s is None or bound is None:
@@ -127,17 +130,21 @@ def time_to_revoke(report: Report) -> tuple[int, float] | None:
 
 
 def cut_off_sentence(report: Report) -> str:
-    """Return how fast attacks that got in were cut off, and how far they had come; "" where none was."""
+    """Return how fast attacks that got in were answered, and how far they had come; "" where none was."""
     found, reads = time_to_revoke(report), median_bound(report.series.reads_before_revocation)
     if found is None:
         return ""
     number, bound = found
     by_then = "" if reads is None else f", after fewer than {plural(int(reads), 'use')}"
     if number == 1:
-        return f"One attack that got in was cut off within {duration(bound)} of its first use{by_then}."
+        return (
+            f"One attack that got in was met with a revocation or quarantine within {duration(bound)} of its first use"
+            f"{by_then}."
+        )
     half = by_then.replace("after", "half after")
     return (
-        f"Of {number:,} attacks cut off after they got in, half were within {duration(bound)} of their first use{half}."
+        f"Of {number:,} attacks met with a revocation or quarantine after they got in, half were within "
+        f"{duration(bound)} of their first use{half}."
     )
 
 
@@ -158,16 +165,28 @@ def headline(report: Report) -> str:
     if rules is None:
         return f"{sentence}."
     price = "" if held is None else f" and hold up {rate(disturbed_rate(rules))}"
-    return f"{sentence}; rules alone {again} {rate(containment(rules).rate)}{price}."
+    return f"{sentence}; under the same contract, rules alone {again} {rate(containment(rules).rate)}{price}."
 
 
 def findings(report: Report) -> list[str]:
     """Return the further sentences a reader needs: how contained, whom it disturbed, how fast, what it cost."""
-    sentences = [_how_contained(report), _disturbed(report), _at_equal_cost(report), _time_to_revoke(report)]
+    sentences = [
+        _how_contained(report),
+        _by_ceiling(report),
+        _at_equal_cost(report),
+        _score_alone(report),
+        _disturbed(report),
+        _time_to_revoke(report),
+    ]
     if report.cost.gas_per_decision is not None:
         sentences.append(f"A decision costs {count(report.cost.gas_per_decision)} gas.")
-    sentences.append(evidence(report))
+    sentences += [evidence(report), *reading(report)]
     return [sentence for sentence in sentences if sentence]
+
+
+def reading(report: Report) -> list[str]:
+    """Return what has to be known of how the log was read: stand-ins, order, bad rows; nothing for a drawn workload."""
+    return [f"{visible_text(note[:1].upper() + note[1:], 400)}." for note in report.requests.notes]
 
 
 def evidence(report: Report) -> str:
@@ -182,11 +201,11 @@ def evidence(report: Report) -> str:
 
 def _how_contained(report: Report) -> str:
     found = containment(report.quality)
-    if found.rate is None or not found.cut_off:
+    if found.rate is None or not (found.cut_off or report.quality.leaked_bytes):
         return ""
     sentence = (
         f"{rate(found.stopped_rate)} were stopped at the request, {rate(found.cut_off_rate)} were granted and cut off "
-        f"by what they did next, {rate(1 - found.rate)} got through."
+        f"before half of the planned data was taken, {rate(1 - found.rate)} got through."
     )
     leaked, rules = report.quality.leaked_bytes, report.quality.baselines.get(RULES)
     if leaked is None:
@@ -197,29 +216,70 @@ def _how_contained(report: Report) -> str:
     return f"{sentence} In all {data_size(leaked)} got out{against}."
 
 
-def _disturbed(report: Report) -> str:
-    quality = report.quality
-    if quality.good_denied_rate is None:
+def _by_ceiling(report: Report) -> str:
+    everything = report.quality.baselines.get(GRANT_ALL)
+    if everything is None or not everything.bad_stopped_rate:
         return ""
-    asked = f" and put {rate(quality.good_escalated_rate)} before a guardian" if quality.good_escalated_rate else ""
-    sentence = f"Of the good requests it refused {rate(quality.good_denied_rate)}{asked}"
-    rules = quality.baselines.get(RULES)
-    if rules is not None:
-        sentence += f"; the rules refuse {rate(rules.good_denied_rate)}"
-    wrong = wrongly_cut_off(report)
-    if wrong is not None:
-        people = "person" if wrong == 1 else "people"
-        sentence += f". By false alarm it cut off {wrong:,} honest {people}" if wrong else ". It cut off nobody wrongly"
-    return sentence + "."
+    return (
+        f"The contract's ceiling and the guardians alone, with everything else granted, stop "
+        f"{rate(everything.bad_stopped_rate)} and hold up {rate(disturbed_rate(everything))} of the good ones: every "
+        f"way of deciding has these in its figures."
+    )
 
 
 def _at_equal_cost(report: Report) -> str:
+    quality, rules = report.quality, report.quality.baselines.get(RULES)
+    if quality.held_at_agents_share is None or rules is None:
+        return ""
+    parts = [
+        (disturbed_rate(quality), quality.held_at_agents_share, rules.held_at_agents_share),
+        (disturbed_rate(rules), quality.held_at_rules_share, rules.held_at_rules_share),
+    ]
+    told = [
+        f"with {rate(share)} of the good requests held up, the agent's score holds up {rate(ours)} of the bad ones, "
+        f"that of the rules {rate(theirs)}"
+        for share, ours, theirs in parts
+    ]
+    return f"At equal cost, ceiling included: {'; '.join(told)}."
+
+
+def _score_alone(report: Report) -> str:
     quality, rules = report.quality, report.quality.baselines.get(RULES)
     if quality.denial_recall_at_10pct is None:
         return ""
     caught = rate(quality.denial_recall_at_10pct)
     against = "" if rules is None else f", that of the rules {rate(rules.denial_recall_at_10pct)}"
-    return f"Allowed to refuse 10 % of the good requests, its score catches {caught}{against}."
+    return f"Without the ceiling, refusing 10 % of the good requests, its score alone catches {caught}{against}."
+
+
+def _disturbed(report: Report) -> str:
+    quality = report.quality
+    if quality.good_denied_rate is None:
+        return ""
+    asked = f" and put {rate(quality.good_escalated_rate)} before a guardian" if quality.good_escalated_rate else ""
+    sentence = f"Of the good requests it refused {rate(quality.good_denied_rate)} at once{asked}"
+    sentence += f"; refused in the end were {rate(quality.good_refused_rate)}"
+    if quality.good_lapsed_rate:
+        sentence += f", and {rate(quality.good_lapsed_rate)} lapsed before a guardian could approve them"
+    rules = quality.baselines.get(RULES)
+    if rules is not None:
+        sentence += f"; under the rules {rate(rules.good_refused_rate)}"
+    return " ".join(part for part in (f"{sentence}.", _wrongly_hit(report)) if part)
+
+
+def _wrongly_hit(report: Report) -> str:
+    wrong, made = wrongly_cut_off(report), report.decisions
+    by_agent, by_guardian = made.honest_cut_off_by_agent, made.honest_cut_off_by_guardian
+    parts = []
+    if wrong is not None:
+        people = "person" if wrong == 1 else "people"
+        parts.append(f"By false alarm it cut off {wrong:,} honest {people}." if wrong else "It cut off nobody wrongly.")
+    if by_agent or by_guardian:
+        parts.append(
+            f"Of good requests, {plural(by_agent, 'grant')} ended early by its responses, "
+            f"{by_guardian:,} by a guardian's error."
+        )
+    return " ".join(parts)
 
 
 def _time_to_revoke(report: Report) -> str:

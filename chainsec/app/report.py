@@ -1,4 +1,4 @@
-"""The report's two files, ``report.json`` and ``report.html``: written both or not at all, read back strictly.
+"""The report's two files, ``report.json`` and ``report.html``: written both or not at all.
 
 Layer: app. Not here: what the figures are (``chainsec.scenarios.report_schema``), the page (``report_html``).
 """
@@ -11,17 +11,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pydantic import ValidationError
-
 from chainsec.app.report_html import render_report
-from chainsec.app.wording import visible_text
-from chainsec.errors import BadInput
-from chainsec.scenarios.report_schema import Report
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["JSON_NAME", "PAGE_NAME", "read_report", "render_report", "write_report"]
+    from chainsec.scenarios.report_schema import Report
+
+__all__ = ["JSON_NAME", "PAGE_NAME", "render_report", "write_report"]
 
 JSON_NAME = "report.json"
 PAGE_NAME = "report.html"
@@ -52,24 +49,6 @@ def write_report(directory: Path, report: Report) -> tuple[Path, Path]:
         shutil.rmtree(staging, ignore_errors=True)
     _sync_directory(directory)
     return directory / JSON_NAME, directory / PAGE_NAME
-
-
-def read_report(directory: Path) -> Report:
-    """Return the report that a run left in ``directory``.
-
-    Raises:
-        BadInput: the file is missing, is no JSON, or has a field that is unknown, missing or out of range.
-    """
-    path = directory / JSON_NAME
-    try:
-        return Report.model_validate_json(path.read_bytes())
-    except OSError as error:
-        raise BadInput(f"{path}: cannot be read: {error.strerror}", path=str(path)) from error
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        field = visible_text(".".join(map(str, first["loc"])))
-        place = f"{path}: {field}" if field else str(path)
-        raise BadInput(f"{place}: {visible_text(first['msg'])}", path=str(path), field=field) from error
 
 
 def _replace_all(staging: Path, directory: Path, contents: Mapping[str, bytes]) -> None:

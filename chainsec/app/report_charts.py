@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from chainsec.app import findings, plots, report_tables, wording
 from chainsec.app.plots import Chart, Group, Line
-from chainsec.app.report_tables import Table
+from chainsec.app.table import Table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -49,17 +49,17 @@ def time_figures(report: Report) -> list[Figure]:
         _histogram(
             "Time to revoke",
             series.revocation_s,
-            ("after the first use it got through", "attacks cut off"),
+            ("after the first use it got through", "attacks answered"),
             wording.duration,
-            "Simulated time from the first use that an attack got through to the block that cut it off. Slow attacks "
-            "take days to show themselves.",
+            "Simulated time from the first use that an attack got through to the block that answers it by a revocation "
+            "or a quarantine. Slow attacks take days to show themselves.",
         ),
         _histogram(
             "Uses before the cut",
             series.reads_before_revocation,
-            ("uses that an attack had got through", "attacks cut off"),
+            ("uses that an attack had got through", "attacks answered"),
             wording.amount,
-            "What an attack that was let in could take until it was cut off.",
+            "How often an attack that was let in had got hold of data until it was answered.",
         ),
         _histogram(
             "Blocks to revoke",
@@ -134,7 +134,7 @@ def _contained(report: Report) -> Figure | None:
     title = "Attacks contained, by kind"
     chart = Chart("contained", title, _described("contained", names, ours, wording.rate))
     svg = plots.bars(chart, names, groups, wording.rate, 1.0)
-    caption = "Stopped at the request, or granted and cut off later. In brackets: how many requests."
+    caption = "Stopped, or cut off before half of the planned data was taken. In brackets: how many requests."
     return Figure(title, svg, caption, report_tables.attacks(report))
 
 
@@ -155,15 +155,18 @@ def _roc(report: Report) -> Figure | None:
     lines = []
     for name, colour, way in _ways(report):
         refused, marks = _refused(way), []
-        if refused is not None and way.bad_stopped_rate is not None:
-            label = f"{name}, as decided: {wording.rate(way.bad_stopped_rate)} of bad, {wording.rate(refused)} of good"
-            marks = [(refused, way.bad_stopped_rate, label)]
+        if refused is not None and way.bad_held_up_rate is not None:
+            label = f"{name}, as decided: {wording.rate(way.bad_held_up_rate)} of bad, {wording.rate(refused)} of good"
+            marks = [(refused, way.bad_held_up_rate, label)]
         lines.append(Line(name, colour, report.series.curves[name].roc, marks))
     if not any(line.points for line in lines):
         return None
     areas = ", ".join(f"{name} {wording.score(way.auc)}" for name, _, way in _ways(report))
     chart = Chart("roc", "ROC", f"Area under the curve: {areas}.", "share of good requests refused", "bad caught")
-    caption = f"Area under the curve: {areas}. Dots are what was decided, denied and escalated together."
+    caption = (
+        f"Area under the curve: {areas}. Curves are the scores alone; dots are what was held up as decided, under the "
+        "contract's ceiling."
+    )
     return Figure(
         "Bad requests caught against good ones refused", plots.line_chart(chart, lines, diagonal=True), caption
     )
@@ -173,12 +176,12 @@ def _precision_recall(report: Report) -> Figure | None:
     lines = []
     for name, colour, way in _ways(report):
         refused, marks = _refused(way), []
-        if refused is not None and way.bad_stopped_rate is not None:
-            caught = way.bad_stopped_rate * way.bad_requests
+        if refused is not None and way.bad_held_up_rate is not None:
+            caught = way.bad_held_up_rate * way.bad_requests
             stopped = caught + refused * way.good_requests
             if stopped:
                 label = f"{name}, as decided: {wording.rate(min(1.0, caught / stopped))} of what it stopped was bad"
-                marks = [(way.bad_stopped_rate, min(1.0, caught / stopped), label)]
+                marks = [(way.bad_held_up_rate, min(1.0, caught / stopped), label)]
         lines.append(Line(name, colour, _steps(report.series.curves[name].precision_recall), marks))
     if not any(line.points for line in lines):
         return None

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from chainsec.app.report_charts import Figure
-    from chainsec.app.report_tables import Table
+    from chainsec.app.table import Table
     from chainsec.scenarios.report_schema import Report
 
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'"
@@ -66,7 +66,7 @@ def _tiles(report: Report) -> str:
     quality, cost, audit = report.quality, report.cost, report.audit
     rules = quality.baselines.get(wording.RULES)
     has_attacks, found = findings.has_attacks(report), findings.containment(quality)
-    parts = (f"{wording.rate(found.stopped_rate)} at request", f"{wording.rate(found.cut_off_rate)} cut off later")
+    parts = (f"{wording.rate(found.stopped_rate)} at request", f"{wording.rate(found.cut_off_rate)} cut off in time")
     cells: list[tuple[str, str, tuple[str, ...]]] = [
         (
             f"{'Attacks' if has_attacks else 'Denied by the log:'} {'contained' if found.cut_off else 'stopped'}",
@@ -80,8 +80,8 @@ def _tiles(report: Report) -> str:
             f"{'Honest' if has_attacks else 'Good'} ones held up",
             wording.rate(findings.disturbed_rate(quality)),
             (
-                f"{wording.rate(quality.good_denied_rate)} refused",
                 f"{wording.rate(quality.good_escalated_rate)} to a guardian",
+                f"{wording.rate(quality.good_refused_rate)} refused in the end",
                 _by_rules(wording.rate(findings.disturbed_rate(rules))) if rules else "",
             ),
         ),
@@ -118,7 +118,7 @@ def _time_tile(report: Report) -> tuple[str, str, tuple[str, ...]]:
     if cut_off is None:
         return "Time to revoke", within, ("99 %, from threat seen",)
     number, bound = cut_off
-    what = "from its first use" if number == 1 else f"median of {number:,} cut off"
+    what = "from its first use" if number == 1 else f"median of {number:,} attacks"
     return "Time to revoke", f"\u2264 {wording.duration(bound)}", (what, "" if seen is None else f"{within} once seen")
 
 
@@ -141,8 +141,8 @@ def _when(report: Report) -> str:
     return (
         f"{wording.count(decisions.granted)} granted, {wording.count(decisions.denied)} denied, "
         f"{wording.count(decisions.escalated)} passed to a guardian. Afterwards "
-        f"{wording.plural(decisions.revoked, 'grant')} revoked and "
-        f"{wording.plural(decisions.quarantined, 'quarantine')} on {wording.plural(decisions.alerts, 'alert')}."
+        f"{wording.plural(decisions.revoked, 'grant')} revoked, {decisions.revoked_by_agent:,} of them by the agent, "
+        f"and {wording.plural(decisions.quarantined, 'quarantine')} on {wording.plural(decisions.alerts, 'alert')}."
     )
 
 

@@ -5,10 +5,10 @@ Layer: app. Not here: markup; whoever shows a table escapes its cells.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from chainsec.app import findings, wording
+from chainsec.app.table import Table, cut, pair_up
 from chainsec.digest import canonical_json
 
 if TYPE_CHECKING:
@@ -17,26 +17,15 @@ if TYPE_CHECKING:
     from chainsec.scenarios.report_schema import Measures, Report
     from chainsec.scenarios.report_series import Quantiles
 
-MOST_ROWS = 200
-
-
-@dataclass(frozen=True)
-class Table:
-    """A titled table of plain text.
-
-    Args:
-        title: what the rows are about.
-        head: names of the columns.
-        rows: one text per column each; the first names the row.
-        numbers: indices of the columns that hold figures, set flush right.
-        note: a sentence below the table, "" for none.
-    """
-
-    title: str
-    head: Sequence[str]
-    rows: Sequence[Sequence[str]]
-    numbers: frozenset[int] = frozenset()
-    note: str = ""
+_SAME_CONTRACT = (
+    "Each way stands under the same contract, whose ceiling passes the most sensitive records to the same guardians. "
+    "Contained: stopped, or cut off before half of the planned data was taken."
+)
+_ON_DEMAND = (
+    "One validator makes a block whenever something is sent, so that a decision stands one block after its request by "
+    "construction. A gateway hands requests in once a tick. A decision's share is the time of its batch over the "
+    "number of decisions in it."
+)
 
 
 def comparison(report: Report, *, is_short: bool = False) -> Table:
@@ -51,16 +40,20 @@ def comparison(report: Report, *, is_short: bool = False) -> Table:
     verb = "contained" if findings.has_attacks(report) else "stopped"
     parts = [
         ("  stopped at the request", *(wording.rate(way.stopped_rate) for way in found)),
-        ("  granted, cut off later", *(wording.rate(way.cut_off_rate) for way in found)),
+        ("  cut off before half was taken", *(wording.rate(way.cut_off_rate) for way in found)),
     ]
     rows = [
         (f"{bad}: {verb}", *(wording.rate(way.rate) for way in found)),
         *(parts if verb == "contained" else ()),
+        ("  by the ceiling alone", *(wording.rate(way.bad_stopped_by_ceiling_rate) for way in ways)),
         (f"{good}: held up", *(wording.rate(findings.disturbed_rate(way)) for way in ways)),
-        ("  refused", *(wording.rate(way.good_denied_rate) for way in ways)),
+        ("  refused at once", *(wording.rate(way.good_denied_rate) for way in ways)),
         ("  put before a guardian", *(wording.rate(way.good_escalated_rate) for way in ways)),
+        ("  refused in the end", *(wording.rate(way.good_refused_rate) for way in ways)),
+        ("  lapsed unanswered", *(wording.rate(way.good_lapsed_rate) for way in ways)),
         ("data that got out", *(wording.data_size(way.leaked_bytes) for way in ways)),
         ("records that got out", *(wording.count(way.leaked_records) for way in ways)),
+        *_at_equal_cost(report, ways),
         ("score: caught, 1 % of good refused", *(wording.rate(way.denial_recall_at_1pct) for way in ways)),
         ("score: caught, 5 % of good refused", *(wording.rate(way.denial_recall_at_5pct) for way in ways)),
         ("score: caught, 10 % of good refused", *(wording.rate(way.denial_recall_at_10pct) for way in ways)),
@@ -69,7 +62,18 @@ def comparison(report: Report, *, is_short: bool = False) -> Table:
     ]
     shown = [row for row in rows if not is_short or not (_is_empty(row) or " 1 %" in row[0] or " 5 %" in row[0])]
     head = ("", "agent", *map(wording.label, names))
-    return Table("The agent beside simpler ways", head, shown, frozenset(range(1, len(ways) + 1)))
+    return Table("The agent beside simpler ways", head, shown, frozenset(range(1, len(ways) + 1)), _SAME_CONTRACT)
+
+
+def _at_equal_cost(report: Report, ways: Sequence[Measures]) -> list[tuple[str, ...]]:
+    """Return the bad requests held up where every way holds up as many good ones, by score under the ceiling."""
+    rows, rules = [], report.quality.baselines.get(wording.RULES)
+    ours = wording.rate(findings.disturbed_rate(report.quality))
+    rows.append((f"held up, where {ours} of good are", *(wording.rate(way.held_at_agents_share) for way in ways)))
+    if rules is not None:
+        theirs = wording.rate(findings.disturbed_rate(rules))
+        rows.append((f"held up, where {theirs} of good are", *(wording.rate(way.held_at_rules_share) for way in ways)))
+    return rows
 
 
 def attacks(report: Report, *, is_short: bool = False) -> Table:
@@ -86,15 +90,19 @@ def attacks(report: Report, *, is_short: bool = False) -> Table:
                 wording.rate(findings.contained_rate(outcome)),
                 wording.rate(findings.contained_rate(by_rules) if by_rules else None),
                 *([] if is_short else [wording.count(outcome.denied), wording.count(outcome.escalated)]),
+                *([] if is_short else [wording.count(outcome.approved)]),
                 wording.count(outcome.stopped),
-                wording.count(outcome.revoked_later),
+                wording.count(outcome.cut_off),
+                *([] if is_short else [wording.count(outcome.cut_off_late)]),
                 wording.data_size(outcome.leaked_bytes),
                 *([] if is_short else [wording.count(outcome.leaked_records)]),
             )
         )
-    detail, records = ((), ()) if is_short else (("denied", "escalated"), ("records out",))
-    head = ("attack", "requests", "contained", "by rules", *detail, "stopped", "cut off", "data out", *records)
-    return _cut(Table("Attacks", head, rows, frozenset(range(1, len(head)))))
+    detail, late, records = (
+        ((), (), ()) if is_short else (("denied", "escalated", "approved"), ("cut off late",), ("records out",))
+    )
+    head = ("attack", "requests", "contained", "by rules", *detail, "stopped", "cut off", *late, "data out", *records)
+    return cut(Table("Attacks", head, rows, frozenset(range(1, len(head)))))
 
 
 def decisions(report: Report) -> Table:
@@ -107,24 +115,43 @@ def decisions(report: Report) -> Table:
         ("bad lines skipped", requests.skipped),
         ("granted", made.granted),
         ("denied", made.denied),
-        ("escalated to a guardian", made.escalated),
         ("lowered by the contract against the agent", made.overruled_by_contract),
-        ("grants revoked", made.revoked),
+        ("escalated to a guardian", made.escalated),
+        ("  approved by a guardian", made.approved),
+        ("  cancelled by a guardian", made.cancelled),
+        ("  lapsed before a guardian could approve", made.lapsed),
+        ("grants revoked while they stood", made.revoked),
+        ("  by the agent", made.revoked_by_agent),
+        ("  by a guardian", made.revoked_by_guardian),
+        ("revoked after they had expired", made.revoked_after_expiry),
+        ("good requests' grants ended by the agent", made.honest_cut_off_by_agent),
+        ("good requests' grants ended by a guardian", made.honest_cut_off_by_guardian),
         ("requesters quarantined", made.quarantined),
         ("alerts", made.alerts),
     ]
-    return _pairs("Requests and decisions", [(name, wording.count(value)) for name, value in rows])
+    return pair_up("Requests and decisions", [(name, wording.count(value)) for name, value in rows])
 
 
 def latency(report: Report) -> Table:
     """Return the percentiles of every delay, those of the machine's own clock marked."""
     times = report.latency
     rows = [
+        ("waiting for the gateway's tick, simulated s", *wording.percentiles(times.tick_wait_s)),
         ("decision, blocks", *wording.percentiles(times.decision_blocks)),
         ("revocation, blocks", *wording.percentiles(times.revocation_blocks)),
-        ("decision, ms on this machine", *wording.percentiles(times.decision_ms)),
+        ("decision, its share of its batch, ms on this machine", *wording.percentiles(times.decision_ms)),
+        ("decision, its whole batch, ms on this machine", *wording.percentiles(times.batch_ms)),
     ]
-    return Table("Delays", ("from event to answer", "median", "95 %", "99 %"), rows, frozenset({1, 2, 3}))
+    return Table("Delays", ("from event to answer", "median", "95 %", "99 %"), rows, frozenset({1, 2, 3}), _ON_DEMAND)
+
+
+def bad_rows(report: Report) -> Table:
+    """Return the rows of the log that were left out: by kind, then line by line, at most ``MOST_ROWS``."""
+    requests = report.requests
+    by_kind = sorted(requests.skipped_by_reason.items(), key=lambda item: (-item[1], item[0]))
+    rows = [(wording.plural(count, "row"), kind) for kind, count in by_kind]
+    rows += [(f"line {line:,}", reason) for line, reason in requests.skipped_rows]
+    return cut(Table("Rows left out", ("row", "what is wrong"), rows))
 
 
 def summary(report: Report) -> Table:
@@ -133,12 +160,18 @@ def summary(report: Report) -> Table:
     verdicts = f"{made.granted:,} granted, {made.escalated:,} escalated, {made.denied:,} denied"
     if made.overruled_by_contract:
         verdicts += f"; {made.overruled_by_contract:,} lowered by the contract"
-    cut_off = f"{made.revoked:,} grants revoked, {made.quarantined:,} quarantined, {made.alerts:,} alerts"
+    if made.escalated:
+        verdicts += f"; guardians: {made.approved:,} approved, {made.cancelled:,} cancelled, {made.lapsed:,} lapsed"
+    cut_off = (
+        f"{made.revoked_by_agent:,} grants revoked by the agent, {made.revoked_by_guardian:,} by guardians; "
+        f"{made.quarantined:,} quarantined, {made.alerts:,} alerts"
+    )
     wrong = findings.wrongly_cut_off(report)
     rows = [
         ("requests", f"{requests.live:,} decided, {requests.history:,} learned from, {requests.skipped:,} skipped"),
         ("decisions", verdicts),
         ("afterwards", cut_off if wrong is None else f"{cut_off}; {wrong:,} honest people hit"),
+        ("waiting", _wait(times.tick_wait_s)),
         ("decision", _delay(times.decision_blocks, times.decision_ms)),
         ("revocation", _delay(times.revocation_blocks, None)),
         ("", findings.cut_off_sentence(report)),
@@ -149,6 +182,7 @@ def summary(report: Report) -> Table:
         ),
         ("speed", f"{wording.amount(report.throughput.decisions_per_s)} decisions/s on this machine"),
         ("audit", findings.evidence(report)),
+        *(("the log", sentence) for sentence in findings.reading(report)),
     ]
     return Table("The run", ("", ""), [row for row in rows if row[1]])
 
@@ -173,7 +207,7 @@ def chain(report: Report) -> Table:
         rows.append(("first difference", audit.first_difference))
     if audit.head_hash is not None:
         rows.append(("last block", audit.head_hash))
-    return _pairs("Chain and evidence", rows)
+    return pair_up("Chain and evidence", rows)
 
 
 def speed(report: Report) -> Table:
@@ -182,7 +216,7 @@ def speed(report: Report) -> Table:
         ("decisions per second", wording.amount(report.throughput.decisions_per_s)),
         ("seconds in all", wording.amount(report.throughput.elapsed_s)),
     ]
-    return _pairs("Speed on this machine", rows, "Wall-clock times are no part of what two runs of one seed share.")
+    return pair_up("Speed on this machine", rows, "Wall-clock times are no part of what two runs of one seed share.")
 
 
 def gas(report: Report) -> Table:
@@ -198,7 +232,7 @@ def gas(report: Report) -> Table:
         for name, entry in sorted(report.cost.gas_by_operation.items(), key=lambda item: (-item[1].gas_total, item[0]))
     ]
     head = ("operation", "times", "transactions", "gas each", "gas in all")
-    return _cut(Table("Gas by operation", head, rows, frozenset({1, 2, 3, 4})))
+    return cut(Table("Gas by operation", head, rows, frozenset({1, 2, 3, 4})))
 
 
 def parties(report: Report) -> Table:
@@ -214,7 +248,7 @@ def parties(report: Report) -> Table:
         for party in report.parties
     ]
     head = ("organisation", "members", "records", "requests", "granted", "denied", "escalated")
-    return _cut(Table("Parties", head, rows, frozenset(range(1, 7))))
+    return cut(Table("Parties", head, rows, frozenset(range(1, 7))))
 
 
 def alerts(report: Report) -> Table:
@@ -234,7 +268,7 @@ def alerts(report: Report) -> Table:
         for alert in report.timeline
     ]
     head = ("time", "block", "found", "requester", "response", "score", "grants", "in truth", "evidence")
-    return _cut(Table("Alerts", head, rows, frozenset({1, 5, 6})))
+    return cut(Table("Alerts", head, rows, frozenset({1, 5, 6})))
 
 
 def run(report: Report) -> Table:
@@ -267,7 +301,7 @@ def settings(report: Report) -> Table:
 
 def all_figures(report: Report) -> list[Table]:
     """Return the tables that close the page."""
-    makers = (decisions, attacks, latency, chain, speed, parties, alerts, run, settings)
+    makers = (decisions, bad_rows, attacks, latency, chain, speed, parties, alerts, run, settings)
     return [make(report) for make in makers]
 
 
@@ -276,21 +310,18 @@ def _delay(in_blocks: Quantiles | None, in_ms: Quantiles | None) -> str:
     if in_blocks is not None:
         parts.append(f"median {wording.blocks(in_blocks.p50)}, 99 % within {wording.blocks(in_blocks.p99)}")
     if in_ms is not None:
-        parts.append(f"{wording.amount(in_ms.p50)} ms, 99 % within {wording.amount(in_ms.p99)} ms")
+        parts.append(
+            f"{wording.amount(in_ms.p50)} ms as its share of a batch, 99 % within {wording.amount(in_ms.p99)} ms"
+        )
     return "; ".join(parts)
+
+
+def _wait(tick_wait_s: Quantiles | None) -> str:
+    if tick_wait_s is None:
+        return ""
+    longest = wording.duration(tick_wait_s.p99)
+    return f"for the gateway's tick, simulated: median {wording.duration(tick_wait_s.p50)}, 99 % within {longest}"
 
 
 def _is_empty(row: Sequence[str]) -> bool:
     return all(cell == wording.NOT_MEASURED for cell in row[1:])
-
-
-def _pairs(title: str, rows: Sequence[tuple[str, str]], note: str = "") -> Table:
-    return Table(title, ("", ""), rows, frozenset({1}), note)
-
-
-def _cut(table: Table) -> Table:
-    left = len(table.rows) - MOST_ROWS
-    if left <= 0:
-        return table
-    note = f"{left:,} more in report.json."
-    return Table(table.title, table.head, table.rows[:MOST_ROWS], table.numbers, note)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from rich.console import ConsoleOptions, RenderResult
 
-    from chainsec.app.report_tables import Table
+    from chainsec.app.table import Table
     from chainsec.scenarios.play import Score
     from chainsec.scenarios.report_schema import Report
 

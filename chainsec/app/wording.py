@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 NOT_MEASURED = "n/a"
 RULES = "rules only"
+GRANT_ALL = "grant all"
 _HIDDEN_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 _MINUTE_S, _HOUR_S, _DAY_S = 60, 3600, 86_400
 

@@ -8,14 +8,16 @@ worth (``novelty``, ``logistic``).
 from __future__ import annotations
 
 import math
-from collections import Counter, deque
+from collections import Counter
 from dataclasses import dataclass
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 from chainsec.defence.features import DAY_S, HOUR_S, FacetPlan
+from chainsec.defence.window import Step, StepWindow
 
 if TYPE_CHECKING:
+    from collections import deque
     from collections.abc import Mapping, Sequence
 
     from chainsec.defence.observation import Observation
@@ -28,6 +30,7 @@ _MOST_VALUES = 12  # facets with more values are names, and names have no profil
 _FAINT = 0.05  # contacts decayed below this are forgotten company
 _PRIOR = 2.0  # sightings that a profile's expectation counts for
 _PEER_FACET = "@role"
+_FINEST = 1e-4  # bits; whole numbers of it add up to the same sum in any order
 
 
 @dataclass(frozen=True)
@@ -102,15 +105,25 @@ def _belonging(requesters: Sequence[str], column: Sequence[str]) -> float:
 
 
 class _Path:
-    """What one requester did lately: last request and place, and the steps of the last week."""
+    """What one requester did lately: last request and place, and the steps of the last hour, day and week."""
 
-    __slots__ = ("last_s", "places", "steps", "team")
+    __slots__ = ("last_s", "places", "team", "windows")
 
     def __init__(self) -> None:
         self.last_s = 0
         self.places: list[str] = []
         self.team: list[str] = []
-        self.steps: deque[list[Any]] = deque()  # time, subject, is first contact, is stranger, action
+        self.windows = {name: StepWindow(length_s) for name, length_s in _WINDOWS_S.items()}
+
+    def add(self, step: Step) -> None:
+        """Take a step in."""
+        for window in self.windows.values():
+            window.add(step)
+
+    @property
+    def steps(self) -> deque[Step]:
+        """The steps of the longest window."""
+        return self.windows["week"].steps
 
 
 class Acquaintance:
@@ -181,38 +194,34 @@ class Acquaintance:
         self, path: _Path | None, values: Sequence[str], now_s: int, *, is_new: bool, is_stranger: bool
     ) -> dict[str, float]:
         """Return how many subjects, new ones, strangers and unusual actions the last hour, day and week hold."""
-        steps = path.steps if path else ()
-        oddity = self._oddity(values)
+        own_oddity = self._oddity(values)
         found = {}
-        for name, window_s in _WINDOWS_S.items():
-            subjects = {values[self.plan.subject]}
-            new, strangers, unusual = float(is_new), float(is_stranger), oddity
-            for time_s, subject, was_new, was_stranger, was_odd in reversed(steps):
-                if time_s <= now_s - window_s:
-                    break
-                subjects.add(subject)
-                new += was_new
-                strangers += was_stranger
-                unusual += was_odd
-            found[f"breadth:{name}"] = math.log2(len(subjects))
-            found[f"new:{name}"] = math.log2(1.0 + new)
-            found[f"stranger:{name}"] = math.log2(1.0 + strangers)
-            found[f"unusual:{name}"] = math.log2(1.0 + unusual)
+        for name in _WINDOWS_S:
+            subjects, new, strangers, oddity = 1, 0, 0, 0
+            if path:
+                # who asks with an earlier time than before is taken to ask right after
+                window, at_s = path.windows[name], max(now_s, path.last_s)
+                subjects, new, strangers, oddity = window.sums(at_s, values[self.plan.subject])
+            found[f"breadth:{name}"] = math.log2(subjects)
+            found[f"new:{name}"] = math.log2(1.0 + new + is_new)
+            found[f"stranger:{name}"] = math.log2(1.0 + strangers + is_stranger)
+            found[f"unusual:{name}"] = math.log2(1.0 + own_oddity + oddity * _FINEST)
         return found
 
     def _oddity(self, values: Sequence[str]) -> float:
         """Return the improbability in bits, beyond the first, of the action among peers for this purpose."""
         peer = values[self.plan.peer] if self.plan.peer >= 0 else ""
         counts, action = self._counts, values[self._action_at]
-        seen = counts.get(f"{peer}\x1faction\x1f{action}", 0)
-        bits = -math.log2((seen + 0.3) / (counts.get(f"{peer}\x1faction", 0) + 1.0))
+        seen = counts.get(f"act\x1f{peer}\x1f{action}", 0)
+        bits = -math.log2((seen + 0.3) / (counts.get(f"act\x1f{peer}", 0) + 1.0))
         return min(max(bits - 1.0, 0.0), 8.0)
 
     def _place(self, path: _Path | None, position: int, values: Sequence[str], now_s: int) -> dict[str, float]:
         name, place, counts = self._facets[position], values[position], self._counts
-        own, total = counts.get(f"{values[0]}\x1f{name}\x1f{place}", 0), counts.get(f"{values[0]}\x1f{name}", 0)
+        mine = f"who\x1f{values[0]}\x1f{name}"
+        own, total = counts.get(f"{mine}\x1f{place}", 0), counts.get(mine, 0)
         team = "\x1f".join(values[i] for i in self.plan.team)
-        by_team = counts.get(f"team {team}\x1f{name}\x1f{place}", 0)
+        by_team = counts.get(f"team\x1f{team}\x1f{name}\x1f{place}", 0)
         by_all = counts.get(f"all\x1f{name}\x1f{place}", 0)
         switch = 0.0
         if path is not None and path.places[self.plan.places.index(position)] != place:
@@ -225,18 +234,18 @@ class Acquaintance:
 
     def _pairs(self, values: Sequence[str]) -> tuple[str, list[tuple[int, str]]]:
         peer = values[self.plan.peer] if self.plan.peer >= 0 else ""
-        return f"profile {peer}", [(i, f"{i}={values[i]}") for i in self.plan.profile]
+        return f"profile\x1f{peer}", [(i, f"{i}={values[i]}") for i in self.plan.profile]
 
     def _fit(self, values: Sequence[str]) -> dict[str, float]:
         """Return, for each facet of the profile, its mean improbability in bits given each other facet, among peers."""
         counts = self._counts
         head, facts = self._pairs(values)
         total = counts.get(head, 0)
-        single = [counts.get(f"{head} {fact}", 0) for _, fact in facts]
+        single = [counts.get(f"{head}\x1f{fact}", 0) for _, fact in facts]
         expected = [_PRIOR * (count + 0.5) / (total + 3.0) for count in single]
         bits = [0.0] * len(facts)
         for a, b in combinations(range(len(facts)), 2):
-            both = counts.get(f"{head} {facts[a][1]} {facts[b][1]}", 0)
+            both = counts.get(f"{head}\x1f{facts[a][1]}\x1f{facts[b][1]}", 0)
             bits[a] -= math.log2((both + expected[a]) / (single[b] + _PRIOR))
             bits[b] -= math.log2((both + expected[b]) / (single[a] + _PRIOR))
         return {
@@ -256,22 +265,20 @@ class Acquaintance:
         path.last_s = max(now_s, path.last_s)
         path.places = [values[i] for i in self.plan.places]
         path.team = [values[i] for i in self.plan.team]
-        path.steps.append([now_s, subject, is_new, is_stranger, round(self._oddity(values), 4)])
-        while path.steps[0][0] <= now_s - _WINDOWS_S["week"]:
-            path.steps.popleft()
+        path.add(Step(path.last_s, subject, is_new, is_stranger, round(self._oddity(values) / _FINEST)))
         self._count(values)
 
     def _count(self, values: Sequence[str]) -> None:
         peer = values[self.plan.peer] if self.plan.peer >= 0 else ""
-        keys = [f"{peer}\x1faction", f"{peer}\x1faction\x1f{values[self._action_at]}"]
+        keys = [f"act\x1f{peer}", f"act\x1f{peer}\x1f{values[self._action_at]}"]
         team = "\x1f".join(values[i] for i in self.plan.team)
         for position in self.plan.places:
             name, place = self._facets[position], values[position]
-            keys += [f"{values[0]}\x1f{name}\x1f{place}", f"{values[0]}\x1f{name}"]
-            keys += [f"team {team}\x1f{name}\x1f{place}", f"all\x1f{name}\x1f{place}"]
+            keys += [f"who\x1f{values[0]}\x1f{name}\x1f{place}", f"who\x1f{values[0]}\x1f{name}"]
+            keys += [f"team\x1f{team}\x1f{name}\x1f{place}", f"all\x1f{name}\x1f{place}"]
         head, facts = self._pairs(values)
-        keys += [head, *(f"{head} {fact}" for _, fact in facts)]
-        keys += [f"{head} {a} {b}" for (_, a), (_, b) in combinations(facts, 2)]
+        keys += [head, *(f"{head}\x1f{fact}" for _, fact in facts)]
+        keys += [f"{head}\x1f{a}\x1f{b}" for (_, a), (_, b) in combinations(facts, 2)]
         for key in keys:
             self._counts[key] = self._counts.get(key, 0) + 1
 
@@ -280,7 +287,7 @@ class Acquaintance:
         return {
             "contacts": self._contacts,
             "counts": self._counts,
-            "paths": {name: [p.last_s, p.places, p.team, list(p.steps)] for name, p in self._paths.items()},
+            "paths": {name: _describe(path) for name, path in self._paths.items()},
             "visitors": self._visitors,
         }
 
@@ -295,8 +302,13 @@ class Acquaintance:
         for name, (last_s, places, team, steps) in value["paths"].items():
             path = memory._paths[name] = _Path()
             path.last_s, path.places, path.team = last_s, list(places), list(team)
-            path.steps = deque(list(step) for step in steps)
+            for step in steps:
+                path.add(Step(*step))
         return memory
+
+
+def _describe(path: _Path) -> list[Any]:
+    return [path.last_s, path.places, path.team, [list(step) for step in path.steps]]
 
 
 def _fade(contact: Sequence[float], now_s: int) -> float:

@@ -135,6 +135,8 @@ class Agent:
         self._observed: dict[str, Observation] = {}
         self._requests: dict[str, AccessRequest] = {}
         self._unsent: list[tuple[Decision, dict[str, Any]]] = []
+        self._labels: dict[str, bool] = {}
+        self._held: dict[str, list[tuple[int, float]]] = {}
 
     def step(self) -> list[dict[str, Any]]:
         """Decide what is pending and return the receipts, in order; an empty list where nothing is.
@@ -168,19 +170,46 @@ class Agent:
                 raise UnknownRequest(f"nobody made the request {use.request_id}", request=use.request_id)
             for threat in self._watcher.observe(use):
                 responses.append(self._respond(threat, subject))
-                self.model.note_threat(threat.requester, use.time_s, WEIGHT[threat.response])
+                weight = WEIGHT[threat.response]
+                self.model.note_threat(threat.requester, use.time_s, weight)
+                self._held.setdefault(threat.requester, []).append((use.time_s, weight))
         return responses
 
-    def learn(self, request_id: str, denied: bool) -> None:  # noqa: FBT001 - the label itself
-        """Let the truth about a request, come to light later, into the model.
+    def learn(self, request_id: str, denied: bool, *, is_final: bool = True) -> bool:  # noqa: FBT001 - the label itself
+        """Let the truth about a request, come to light later, into the model; return whether it was news.
+
+        Args:
+            request_id: a request that was scored.
+            denied: the label; one that contradicts an earlier one corrects it.
+            is_final: nothing better will come; the request is forgotten.
 
         Raises:
-            KeyError: the agent never scored that request.
+            KeyError: the agent never scored that request, or has learned its final label.
         """
-        self.model.learn(self._observed.pop(request_id), denied)
+        observation, known = self._observed[request_id], self._labels.get(request_id)
+        if known is None:
+            self.model.learn(observation, denied)
+        elif known is not denied:
+            self.model.correct(observation, denied)
+        if is_final:
+            del self._observed[request_id]
+            self._labels.pop(request_id, None)
+        else:
+            self._labels[request_id] = denied
+        return known is not denied
+
+    def release(self, requester: str) -> None:
+        """Take back what was held against a requester for threats, as guardians do who find the alarm false.
+
+        Args:
+            requester: as uses name whoever it is.
+        """
+        self._watcher.release(requester)
+        for time_s, weight in self._held.pop(requester, ()):
+            self.model.withdraw_threat(requester, time_s, weight)
 
     def has_scored(self, request_id: str) -> bool:
-        """Tell whether the request was scored and its label not learned yet."""
+        """Tell whether the request was scored and its final label not learned yet."""
         return request_id in self._observed
 
     def _judge(self, item: PendingRequest) -> dict[str, Any]:
@@ -225,6 +254,5 @@ class Agent:
         """Return the requests concerned whose grants stand, one for each grant."""
         # uses that the watcher was warmed up with rest on no request of this chain
         concerned = [request for request in map(self._find, threat.request_ids) if request is not None]
-        grants = {(request.requester, request.asset, request.purpose): request for request in concerned}
-        standing = [request for request in grants.values() if self._actions.can_revoke(request)]
+        standing = [request for request in dict.fromkeys(concerned) if self._actions.can_revoke(request)]
         return standing[: self._actions.restrictions_left()]

@@ -6,14 +6,11 @@ Layer: defence. Not here: what counts as ordinary (``detectors``), how surprisin
 from __future__ import annotations
 
 import math
-from collections import deque
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from chainsec.defence.surprise import blend
-
-if TYPE_CHECKING:
-    from chainsec.defence.observation import Use
+from chainsec.defence.window import UseWindow
 
 _NO_HISTORY_RATE = 0.1
 _LEAST_RATE = 0.02
@@ -67,7 +64,7 @@ class Person:
     """What is known of one requester, and their day so far."""
 
     baseline: Baseline = field(default_factory=Baseline)
-    recent: deque[tuple[Use, float, bool]] = field(default_factory=deque)
+    recent: UseWindow = field(default_factory=UseWindow)
     day: int = -1
     last_use_s: int = -1
     longest_silence_days: float = 0.0
@@ -75,7 +72,7 @@ class Person:
     exported: set[str] = field(default_factory=set)
     oversteps: int = 0
     volumes: list[tuple[str, float]] = field(default_factory=list)
-    requests: list[str] = field(default_factory=list)
+    requests: dict[str, None] = field(default_factory=dict)
     drift: dict[str, float] = field(default_factory=lambda: {"slow_volume": 0.0, "slow_export": 0.0})
     peaks: dict[str, float] = field(default_factory=dict)
     flagged: bool = False

@@ -152,8 +152,19 @@ class Habits:
         Raises:
             KeyError: nothing of its kind was ever observed.
         """
+        self._recount(observation, values, -1)
+
+    def restore(self, observation: Observation, values: Sequence[str]) -> None:
+        """Let the facets of a request back in that were forgotten by mistake.
+
+        Raises:
+            KeyError: nothing of its kind was ever observed.
+        """
+        self._recount(observation, values, 1)
+
+    def _recount(self, observation: Observation, values: Sequence[str], step: int) -> None:
         for name in (*self._lineage(values), f"#{values[1]}"):
-            self._count(self._circles[name], observation, values, -1)
+            self._count(self._circles[name], observation, values, step)
 
     def _count(self, circle: _Circle, observation: Observation, values: Sequence[str], step: int) -> None:
         circle.n_requests += step

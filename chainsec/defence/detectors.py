@@ -199,23 +199,20 @@ class UseMonitor:
                 for kind in KINDS:
                     self._maxima[kind].append(person.peaks.get(kind, 0.0))
         person.units, person.exported, person.oversteps = 0.0, set(), 0
-        person.volumes, person.requests, person.peaks, person.flagged = [], [], {}, False
+        person.volumes, person.requests, person.peaks, person.flagged = [], {}, {}, False
 
     def _note(self, person: Person, use: Use) -> None:
         """Let a use into the requester's day."""
         overstepped = self._oversteps(use)
         units = self._units(use) if use.allowed else 0.0
-        person.recent.append((use, units, overstepped))
-        while person.recent[0][0].time_s <= use.time_s - self.settings.window_s:
-            person.recent.popleft()
+        person.recent.add(use, units, overstepped=overstepped, length_s=self.settings.window_s)
         if person.last_use_s >= 0:
             silent = (use.time_s - person.last_use_s) / _DAY_S
             person.longest_silence_days = max(person.longest_silence_days, silent)
         person.last_use_s = use.time_s
         person.units += units
         person.oversteps += overstepped
-        if use.request_id not in person.requests:
-            person.requests.append(use.request_id)
+        person.requests[use.request_id] = None
         if use.allowed:
             if use.action == "export":
                 person.exported.add(use.asset)
@@ -246,19 +243,16 @@ class UseMonitor:
         """Return the inputs of every rule that this use concerns."""
         own, peers = person.baseline, self._peers[self._peer_groups.get(use.requester, "")]
         strength = self.settings.strength_days
-        exported = {past.asset for past, _, _ in person.recent if past.allowed and past.action == "export"}
-        oversteps = sum(overstepped for _, _, overstepped in person.recent)
         figures: list[tuple[str, dict[str, Any]]] = [
-            ("mass_export", count_inputs(len(exported), own.exports, peers.exports, strength)),
-            ("beyond_scope", count_inputs(oversteps, own.oversteps, peers.oversteps, strength)),
+            ("mass_export", count_inputs(person.recent.exported, own.exports, peers.exports, strength)),
+            ("beyond_scope", count_inputs(person.recent.oversteps, own.oversteps, peers.oversteps, strength)),
         ]
         if own.level.weight + peers.level.weight > strength:
-            amount = math.fsum(units for _, units, _ in person.recent)
             figures.append(
                 (
                     "volume",
                     {
-                        "amount": amount,
+                        "amount": person.recent.amount,
                         **level_inputs(own.level, peers.level, self.settings.strength_days, self.settings.least_sd),
                     },
                 )
@@ -318,11 +312,11 @@ class UseMonitor:
             return None
         person.raised[kind] = reached
         if reached > 1:
-            self._cut_off.update(person.requests, (past.request_id for past, _, _ in person.recent))
+            self._cut_off.update(person.requests, (past.request_id for past, _, _ in person.recent.uses))
         concerned = (
             person.requests
             if kind.startswith("slow")
-            else dict.fromkeys(past.request_id for past, _, _ in person.recent)
+            else dict.fromkeys(past.request_id for past, _, _ in person.recent.uses)
         )
         return Threat(
             kind=kind,

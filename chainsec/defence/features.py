@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 HOUR_S = 3_600
 DAY_S = 86_400
 _EPOCH_WEEKDAY = 3  # 1 January 1970 was a Thursday, and weeks begin on Monday
-_SEPARATOR = "\x1f"
+_SEPARATOR, _ESCAPE = "\x1f", "\x1e"
 _ALWAYS = 2  # requester and asset come first and form contexts even where a history has only one of them
 
 _CORE: dict[str, Callable[[Observation], str]] = {
@@ -29,6 +29,13 @@ _CORE: dict[str, Callable[[Observation], str]] = {
     "purpose": lambda o: o.purpose,
     "sensitivity": lambda o: str(o.sensitivity),
 }
+
+
+def _escape_all(values: Sequence[str]) -> Sequence[str]:
+    joined = "".join(values)
+    if _SEPARATOR not in joined and _ESCAPE not in joined:
+        return values
+    return [value.replace(_ESCAPE, f"{_ESCAPE}0").replace(_SEPARATOR, f"{_ESCAPE}1") for value in values]
 
 
 def hour_of_day(time_s: int) -> int:
@@ -76,19 +83,31 @@ class FacetPlan:
         """The contexts' names: the names of their facets, joined with ``+``."""
         return tuple("+".join(self.facets[i] for i in context) for context in self.contexts)
 
-    def values(self, observation: Observation) -> list[str]:
-        """Return the facet values in plan order; a fact that is missing reads as empty text."""
+    def values(self, observation: Observation) -> Sequence[str]:
+        r"""Return the facet values in plan order; a fact that is missing reads as empty text.
+
+        Keys are joined with the separator U+001F. Where a fact holds it, it is written as two other characters, so that
+        no requester can pass for another one by their name.
+
+        >>> from chainsec.defence.observation import Observation
+        >>> plan = FacetPlan(("requester", "asset"), ((0, 1),))
+        >>> asks = [Observation("", 0, *names, "read", "") for names in (("a\x1fb", "c"), ("a", "b\x1fc"))]
+        >>> len({key for ask in asks for key in plan.keys(plan.values(ask))})
+        2
+        """
         facets = describe(observation)
-        return [facets.get(name, "") for name in self.facets]
+        values = [facets.get(name, "") for name in self.facets]
+        return _escape_all(values)
 
     def keys(self, values: Sequence[str]) -> list[str]:
-        """Return one key per context for facet ``values``.
+        """Return one key per context for facet ``values``; keys of different values differ.
 
         >>> plan = FacetPlan(("requester", "asset"), ((0,), (0, 1)))
         >>> [key.split(chr(31)) for key in plan.keys(["ann", "scan"])]
         [['ann'], ['ann', 'scan']]
         """
-        return [_SEPARATOR.join([values[i] for i in context]) for context in self.contexts]
+        safe = _escape_all(values)
+        return [_SEPARATOR.join([safe[i] for i in context]) for context in self.contexts]
 
     def restrict(self, names: Sequence[str]) -> FacetPlan:
         """Return the plan with only the contexts in ``names``."""

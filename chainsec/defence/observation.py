@@ -103,8 +103,14 @@ class RiskModel(Protocol):
     def learn(self, observation: Observation, denied: bool) -> None:  # noqa: FBT001 - the label itself
         """Let a revealed label into the statistics."""
 
+    def correct(self, observation: Observation, denied: bool) -> None:  # noqa: FBT001 - the label itself
+        """Put a label right that was learned the other way round."""
+
     def note_threat(self, requester: str, time_s: int, severity: float) -> None:
         """Let a threat seen in uses raise the risk of the requester's next requests; 1 weighs as a bad request."""
+
+    def withdraw_threat(self, requester: str, time_s: int, severity: float) -> None:
+        """Take back what ``note_threat`` noted with these arguments."""
 
     def to_files(self) -> dict[str, bytes]:
         """Return the model's canonical files, name to content."""
@@ -118,3 +124,6 @@ class UseWatcher(Protocol):
 
     def observe(self, use: Use) -> Sequence[Threat]:
         """Take one use, return what it reveals."""
+
+    def release(self, requester: str) -> None:
+        """Take back what is held against a requester, whose alarm proved false."""

@@ -8,6 +8,7 @@ receipts are kept, whether the chain names them.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 from chainsec.defence.observation import RiskModel
@@ -16,15 +17,33 @@ from chainsec.defence.surprise import RULES
 from chainsec.primitives import Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection
 
     from chainsec.defence.observation import Observation, Threat
     from chainsec.defence.policy import Thresholds
 
 FORMAT = 1
+TOLERANCE = 1e-6
+"""How far a stored statistic may lie from the one that the rule gives, as a share of it or of 1: machines differ in the
+last bits of exponentials and logarithms. Which response it calls for follows from the stored one, exactly."""
+
+_DIGITS = 9
+"""Significant digits of the figures behind a response, so that the same run gives the same receipt on any machine."""
 _MALFORMED = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError)
 RESPONSES = ("alert", "revoke", "quarantine")
 """Responses to a threat, from mild to hard."""
+VERDICTS = ("decision", "refusal")
+"""Kinds of receipt that explain a verdict of the agent."""
+ANSWERS = ("approve", "cancel", "release")
+"""Kinds of receipt that explain a guardian's act, named like it."""
+
+_FIELDS = {
+    "decision": "request requester asset sensitivity model features score thresholds verdict reasons",
+    "refusal": "request verdict reason",
+    **dict.fromkeys(RESPONSES, "threat requester requests score evidence"),
+    **dict.fromkeys(ANSWERS, "request guardian"),
+}
+_EVIDENCE = {"inputs", "statistic", "thresholds", "window_s", "time_s"}
 
 
 class DigestedModel(RiskModel, Protocol):
@@ -82,9 +101,18 @@ def threat_receipt(threat: Threat, response: str) -> dict[str, Any]:
         "threat": threat.kind,
         "requester": threat.requester,
         "requests": list(threat.request_ids),
-        "score": threat.score,
-        "evidence": dict(threat.evidence),
+        "score": _round_figures(threat.score),
+        "evidence": _round_figures(threat.evidence),
     }
+
+
+def _round_figures(value: Any) -> Any:
+    """Return ``value`` with every float in it at ``_DIGITS`` significant digits."""
+    if isinstance(value, float):
+        return float(f"{value:.{_DIGITS}g}")
+    if isinstance(value, Mapping):
+        return {name: _round_figures(item) for name, item in value.items()}
+    return [_round_figures(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def guardian_receipt(request_id: str, answer: str, guardian: str) -> dict[str, Any]:
@@ -92,40 +120,63 @@ def guardian_receipt(request_id: str, answer: str, guardian: str) -> dict[str, A
     return {"format": FORMAT, "kind": answer, "request": request_id, "guardian": guardian}
 
 
-def find_fault(receipt: Mapping[str, Any], model: DigestedModel, thresholds: Thresholds) -> str | None:
+def find_shape_fault(receipt: Any, kinds: Collection[str]) -> str | None:
+    """Return what keeps ``receipt`` from being one of ``kinds``, field by field, or None.
+
+    Which kinds there may be is for the chain to say: who sent the act that carries the receipt, and which act it is.
+
+    >>> find_shape_fault(refusal_receipt("0x00", "no context"), ["refusal"])
+    >>> find_shape_fault(refusal_receipt("0x00", "no context"), ["approve"])
+    "its kind is 'refusal' where the chain has approve"
+    """
+    if not isinstance(receipt, dict):
+        return "it is no object"
+    kind: Any = receipt.get("kind")
+    if kind not in kinds:
+        return f"its kind is {kind!r} where the chain has {' or '.join(kinds)}"
+    wanted = {"format", "kind", *_FIELDS[kind].split()}
+    odd = sorted(receipt.keys() ^ wanted)
+    if odd:
+        return f"{odd[0]} is {'missing' if odd[0] in wanted else 'no field of it'}"
+    return None if type(receipt["format"]) is int and receipt["format"] == FORMAT else "it is of another format"
+
+
+def find_fault(receipt: Mapping[str, Any], model: DigestedModel, thresholds: Thresholds, reasons: int) -> str | None:
     """Recompute a decision receipt; return what does not follow from it, or None.
 
     Args:
         receipt: a receipt of kind ``decision``.
         model: the model whose digest the receipt should name.
         thresholds: the thresholds that the run's settings give for the receipt's sensitivity.
+        reasons: how many reasons the run's settings ask for, at least 1.
     """
     try:
-        return _find_decision_fault(receipt, model, thresholds)
+        return _find_decision_fault(receipt, model, thresholds, reasons)
     except _MALFORMED as error:
         return f"it is no receipt of a decision: {error!r}"
 
 
-def _find_decision_fault(receipt: Mapping[str, Any], model: DigestedModel, thresholds: Thresholds) -> str | None:
+def _find_decision_fault(
+    receipt: Mapping[str, Any], model: DigestedModel, thresholds: Thresholds, limit: int
+) -> str | None:
     if receipt["model"] != model.digest:
         return f"model is {receipt['model']!r}, not {model.digest!r}"
-    return _find_score_fault(receipt, model) or _find_verdict_fault(receipt, thresholds)
+    return _find_score_fault(receipt, model, limit) or _find_verdict_fault(receipt, thresholds)
 
 
-def _find_score_fault(receipt: Mapping[str, Any], model: DigestedModel) -> str | None:
+def _find_score_fault(receipt: Mapping[str, Any], model: DigestedModel, limit: int) -> str | None:
     features = receipt["features"]
-    if not all(isinstance(value, int | float) and math.isfinite(value) for value in features.values()):
+    if not all(type(value) in {int, float} and math.isfinite(value) for value in features.values()):
         return "a feature is not a finite number"
     score = model.score(features)
     if score != receipt["score"]:
         return f"score is {receipt['score']!r}, the model gives {score!r}"
-    reasons = [[name, contribution] for name, contribution in model.reasons(features, len(receipt["reasons"]))]
+    reasons = [[name, contribution] for name, contribution in model.reasons(features, limit)]
     return None if reasons == receipt["reasons"] else "reasons are not those of the model"
 
 
 def _find_verdict_fault(receipt: Mapping[str, Any], thresholds: Thresholds) -> str | None:
-    stated = receipt["thresholds"]
-    if (stated["grant_below"], stated["deny_from"]) != (thresholds.grant_below, thresholds.deny_from):
+    if receipt["thresholds"] != {"grant_below": thresholds.grant_below, "deny_from": thresholds.deny_from}:
         return "thresholds are not those of the run's settings"
     verdict = choose_verdict(receipt["score"], thresholds).name.lower()
     if verdict != receipt["verdict"]:
@@ -136,7 +187,8 @@ def _find_verdict_fault(receipt: Mapping[str, Any], thresholds: Thresholds) -> s
 def find_threat_fault(receipt: Mapping[str, Any]) -> str | None:
     """Recompute the receipt of a response to a threat; return what does not follow from it, or None.
 
-    The statistic has to follow from the evidence, and the response may be milder than its levels call for, not harder.
+    The statistic has to follow from the evidence, up to ``TOLERANCE``, and the response may be milder than the stored
+    statistic and levels call for, not harder.
     """
     try:
         return _find_response_fault(receipt)
@@ -146,13 +198,18 @@ def find_threat_fault(receipt: Mapping[str, Any]) -> str | None:
 
 def _find_response_fault(receipt: Mapping[str, Any]) -> str | None:
     evidence = receipt["evidence"]
-    levels = evidence["thresholds"]
+    if evidence.keys() != _EVIDENCE:
+        return f"it is no receipt of a response: evidence has {min(evidence.keys() ^ _EVIDENCE)!r}"
+    levels, stated = evidence["thresholds"], evidence["statistic"]
     statistic = RULES[receipt["threat"]](**evidence["inputs"])
-    if statistic != evidence["statistic"]:
-        return f"statistic is {evidence['statistic']!r}, the rule gives {statistic!r}"
-    if receipt["score"] != statistic / (statistic + levels[0]):
+    if not abs(statistic - stated) <= TOLERANCE * max(1.0, abs(statistic)):
+        return f"statistic is {stated!r}, the rule gives {statistic!r}"
+    if not abs(receipt["score"] - stated / (stated + levels[0])) <= TOLERANCE:
         return "score does not follow from statistic and threshold"
-    if RESPONSES.index(receipt["kind"]) >= sum(statistic > level for level in levels):
+    if levels != sorted(levels):
+        return "a harder response has a lower threshold"
+    # rounding may have made equal what was over the level, never the other way round
+    if RESPONSES.index(receipt["kind"]) >= sum(stated >= level for level in levels):
         return f"the statistic does not call for {receipt['kind']!r}"
     return None
 

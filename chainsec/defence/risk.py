@@ -193,6 +193,30 @@ class EvidenceRiskModel:
         elif observation.has_clock:
             self._suspicion.ease(observation.requester)
 
+    def correct(self, observation: Observation, denied: bool) -> None:  # noqa: FBT001 - the label itself
+        """Put a label right that was learned the other way round.
+
+        What was held against the requester for it is taken back; the good that a wrong acquittal did is not.
+        """
+        values = self.plan.values(observation)
+        self._counts.relabel(self.plan.keys(values), denied)
+        self._measured = None
+        if denied:
+            self._habits.forget(observation, values)
+        else:
+            self._habits.restore(observation, values)
+        if not observation.has_clock:
+            return
+        if denied:
+            self._suspicion.add(observation.requester, observation.time_s, 1.0)
+        else:
+            self._suspicion.take_back(observation.requester, observation.time_s, 1.0)
+            self._suspicion.ease(observation.requester)
+
+    def withdraw_threat(self, requester: str, time_s: int, severity: float) -> None:
+        """Take back what ``note_threat`` noted, as far as it has not faded."""
+        self._suspicion.take_back(requester, time_s, severity)
+
     def note_threat(self, requester: str, time_s: int, severity: float) -> None:
         """Let a threat seen in uses raise the risk of the requester's next requests.
 

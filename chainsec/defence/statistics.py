@@ -99,12 +99,16 @@ class CountTables:
         if denied:
             self._add(keys, DENIED)
 
-    def _add(self, keys: Sequence[str], what: int) -> None:
+    def relabel(self, keys: Sequence[str], denied: bool) -> None:  # noqa: FBT001 - the label itself
+        """Turn a label that was counted the other way round into ``denied``."""
+        self._add(keys, DENIED, 1 if denied else -1)
+
+    def _add(self, keys: Sequence[str], what: int, step: int = 1) -> None:
         for table, key in zip(self._tables, keys, strict=True):
             counts = table.get(key)
             if counts is None:
                 counts = table[key] = [0, 0, 0]
-            counts[what] += 1
+            counts[what] += step
 
     def fill(self, position: int, keys: Sequence[str], counts: npt.NDArray[np.int64]) -> None:
         """Set one context's table: a row of seen, labelled and denied for each of ``keys``, shape (n_keys, 3)."""

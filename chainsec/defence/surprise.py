@@ -12,7 +12,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-_NEGLIGIBLE = 1e-12
+MOST = 1e7
+LEAST_RATE = 0.01
+"""Ranges of what is counted: far beyond any requester's day, and near enough to bound the work."""
+
+_NEGLIGIBLE = 1e-14
+_TINY = 1e-300
+_MOST_HEAD = 1.0 - 1e-16
+_MOST_STEPS = 20_000
+_MOST_SURPRISE = 300.0
 
 
 def blend(own: float, own_days: float, peers: float, strength_days: float) -> float:
@@ -39,34 +47,68 @@ def level_surprise(amount: float, mean_log: float, sd_log: float) -> float:
 
 
 def count_surprise(count: int, shape: float, rate: float) -> float:
-    """Return ``-log10 P(K >= count)`` for a day's count whose mean is itself uncertain.
+    """Return ``-log10 P(K >= count)`` for a day's count whose mean is itself uncertain, at most 300.
 
-    The mean has a gamma distribution, so that the count is negative binomial.
+    The mean has a gamma distribution, so that the count is negative binomial and its tail a regularised incomplete
+    beta function, whose continued fraction takes a bounded number of steps whatever the figures are.
 
     Args:
-        count: at least 0.
-        shape: events seen, own and peers' share, > 0.
-        rate: days on which they were seen, > 0.
+        count: at least 0; what is beyond ``MOST`` counts as that.
+        shape: events seen, own and peers' share, > 0, at most ``MOST``.
+        rate: days on which they were seen, at least ``LEAST_RATE``, at most ``MOST``.
+
+    Raises:
+        ValueError: a figure is out of range; what a stranger wrote may be anything.
 
     >>> count_surprise(count=0, shape=1.0, rate=10.0)
     0.0
     >>> round(count_surprise(count=1, shape=1.0, rate=9.0), 6)  # P(K >= 1) = 1 - 9/10
     1.0
 
-    Source: Gelman et al., Bayesian Data Analysis, section 2.6 (Poisson model, gamma prior).
+    Source: Gelman et al., Bayesian Data Analysis, section 2.6 (Poisson model, gamma prior); DLMF 8.17.5.
     """
-    if count <= 0:
+    count = min(count, int(MOST))
+    if not (count >= 0 and 0 < shape <= MOST and LEAST_RATE <= rate <= MOST):
+        raise ValueError(f"no day has count {count!r}, shape {shape!r}, rate {rate!r}")
+    if count == 0:
         return 0.0
-    log_stay, log_go = math.log(rate / (rate + 1.0)), -math.log1p(rate)
-    term = math.exp(
-        math.lgamma(shape + count) - math.lgamma(shape) - math.lgamma(count + 1) + shape * log_stay + count * log_go
+    go, stay = 1.0 / (rate + 1.0), rate / (rate + 1.0)
+    log_front = (
+        math.lgamma(shape + count)
+        - math.lgamma(shape)
+        - math.lgamma(count)
+        - count * math.log1p(rate)
+        + shape * math.log(stay)
     )
-    tail, k = term, count
-    while term > tail * _NEGLIGIBLE:
-        term *= (shape + k) / ((k + 1) * (rate + 1.0))
-        tail += term
-        k += 1
-    return -math.log10(min(1.0, max(tail, 1e-300)))
+    if go < (count + 1.0) / (count + shape + 2.0):
+        log_tail = log_front - math.log(count * _beta_fraction(count, shape, go))
+    else:  # the other end's fraction is the one that converges; the tail is no small number then
+        log_tail = math.log1p(-min(_MOST_HEAD, math.exp(log_front) / (shape * _beta_fraction(shape, count, stay))))
+    return min(_MOST_SURPRISE, max(0.0, -log_tail / math.log(10.0)))
+
+
+def _beta_fraction(a: float, b: float, x: float) -> float:
+    """Return the continued fraction under ``I_x(a, b) = x^a (1-x)^b / (a B(a, b)) / fraction``, by Lentz's method.
+
+    Source: DLMF 8.17.22; Press et al., Numerical Recipes, sections 5.2 and 6.4.
+    """
+    value, c, d = 1.0, 1.0, 0.0
+    for step in range(1, _MOST_STEPS):
+        m = step // 2
+        if step % 2:
+            term = -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1))
+        else:
+            term = m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m))
+        d = 1.0 / _keep_off_zero(1.0 + term * d)
+        c = _keep_off_zero(1.0 + term / c)
+        value *= c * d
+        if abs(c * d - 1.0) < _NEGLIGIBLE:
+            return value
+    raise ValueError(f"the tail for {a!r}, {b!r} does not converge")
+
+
+def _keep_off_zero(value: float) -> float:
+    return value if abs(value) > _TINY else _TINY
 
 
 def drift_surprise(carried: float, today: float, slack: float) -> float:

@@ -47,6 +47,21 @@ class Suspicion:
         late = severity * math.exp2(-(now_s - time_s) / _HALF_LIFE_S)
         self._levels[requester] = (self.level(requester, now_s) + late, now_s)
 
+    def take_back(self, requester: str, time_s: int, severity: float) -> None:
+        """Hold no longer what was held for ``time_s`` by mistake: what is left of it now, never more than there is.
+
+        >>> held = Suspicion()
+        >>> held.add("ann", 0, 1.0)
+        >>> held.add("ann", 2 * 86_400, 1.0)
+        >>> held.take_back("ann", 0, 1.0)
+        >>> held.level("ann", 2 * 86_400)
+        1.0
+        """
+        if requester in self._levels:
+            level, since_s = self._levels[requester]
+            left = severity * math.exp2(-max(since_s - time_s, 0) / _HALF_LIFE_S)
+            self._levels[requester] = (max(level - left, 0.0), since_s)
+
     def ease(self, requester: str) -> None:
         """Hold less against a requester who made a request that proved good."""
         if requester in self._levels:

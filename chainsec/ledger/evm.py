@@ -7,7 +7,6 @@ Layer: ledger. Not here: storage (``store``), waiting transactions (``pool``), r
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -28,7 +27,7 @@ from eth.vm.spoof import SpoofTransaction
 from eth_utils.exceptions import ValidationError
 from rlp.sedes import CountableList
 
-from chainsec.digest import canonical_json, keccak
+from chainsec.digest import canonical_json, keccak, parse_canonical
 from chainsec.ledger.state import state_class
 from chainsec.primitives import Address
 
@@ -194,14 +193,17 @@ class Genesis:
     def from_json(cls, text: bytes) -> Genesis:
         """Read back what ``to_json`` wrote.
 
+        Whoever wrote it: gas bounds the work that a stranger's block can make, so more than ``DEFAULT_BLOCK_GAS_LIMIT``
+        in a block is refused.
+
         Raises:
-            ValueError: not a canonical genesis record of this fork.
+            ValueError: not a canonical genesis record of this fork, or of blocks that hold too much gas.
 
         >>> Genesis.from_json(Genesis(chain_id=7).to_json()).chain_id
         7
         """
         try:
-            record = json.loads(text)
+            record = parse_canonical(text)
             balances = record.pop("balances")
             if record.pop("fork") != FORK:
                 raise ValueError(f"not a {FORK} chain")
@@ -213,6 +215,11 @@ class Genesis:
             raise ValueError(f"not a genesis record: {error}") from error
         if genesis.to_json() != text:
             raise ValueError("not a canonical genesis record")
+        numbers = (genesis.chain_id, genesis.timestamp, genesis.gas_limit, genesis.base_fee_wei)
+        if not all(type(number) is int and number >= 0 for number in numbers):
+            raise ValueError("not a genesis record: a number is none")
+        if genesis.gas_limit > DEFAULT_BLOCK_GAS_LIMIT:
+            raise ValueError(f"blocks of {genesis.gas_limit} gas, over {DEFAULT_BLOCK_GAS_LIMIT}")
         return genesis
 
 

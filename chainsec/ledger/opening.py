@@ -38,8 +38,9 @@ def open_local(
         raise ConfigError(f"chain id {chain_id} is not between 1 and 2**62", chain_id=chain_id)
     if genesis_time is not None and not 0 < genesis_time <= _MAX_SETTING:
         raise ConfigError(f"genesis time {genesis_time} is no time in Unix seconds", genesis_time=genesis_time)
-    if block_gas_limit is not None and not _MIN_GAS_LIMIT <= block_gas_limit <= _MAX_SETTING:
-        raise ConfigError(f"block gas limit {block_gas_limit} is under {_MIN_GAS_LIMIT}", gas_limit=block_gas_limit)
+    if block_gas_limit is not None and not _MIN_GAS_LIMIT <= block_gas_limit <= evm.DEFAULT_BLOCK_GAS_LIMIT:
+        shown = f"is not between {_MIN_GAS_LIMIT} and {evm.DEFAULT_BLOCK_GAS_LIMIT}"
+        raise ConfigError(f"block gas limit {block_gas_limit} {shown}", gas_limit=block_gas_limit)
     store = Store(path)
     try:
         stored = store.setting("genesis")

@@ -10,24 +10,35 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections import Counter
+from collections.abc import Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from chainsec.config import Config
-from chainsec.digest import canonical_json, digest_json, parse_canonical
+from chainsec.digest import digest_json, parse_canonical
 from chainsec.errors import AuditFailed, LedgerError, RunInUse
 from chainsec.ledger.engine import open_engine
 from chainsec.ledger.verify import verify_chain
 from chainsec.scenarios.acts import Acts, find_contracts
-from chainsec.scenarios.directory import CHAIN, SEAL, SETTINGS, digest_files, reading, seal_content
+from chainsec.scenarios.directory import (
+    CHAIN,
+    CHAIN_FILES,
+    SEAL,
+    SETTINGS,
+    digest_files,
+    find_odd_file,
+    reading,
+    seal_content,
+)
 from chainsec.scenarios.evidence import USES, Evidence
-from chainsec.scenarios.report_schema import Report
-from chainsec.services.access import Status
+from chainsec.scenarios.origin import check_origin, lay_origin
+from chainsec.scenarios.report_schema import Quantiles, Report
+from chainsec.services.access import Basis, Status
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator
 
     from chainsec.ledger.contract import Contract
     from chainsec.ledger.engine import Engine
@@ -46,8 +57,9 @@ class AuditSummary:
         transactions: in them.
         receipts: agent's and guardians' receipts held against the chain.
         scores: computed again.
+        refusals: decisions without a score, as the context had to be refused.
         uses: uses under an anchor.
-        unanchored: uses and outcomes written after the last anchor; none in a finished run.
+        unanchored: records that nothing on chain commits to yet; none in a finished run.
         is_sealed: whether the run was finished and its seal holds.
         head_hash: hash of the last block, 0x-hexadecimal.
     """
@@ -56,6 +68,7 @@ class AuditSummary:
     transactions: int
     receipts: int
     scores: int
+    refusals: int
     uses: int
     unanchored: int
     is_sealed: bool
@@ -63,7 +76,7 @@ class AuditSummary:
 
 
 def verify_run(
-    path: Path, on_block: Callable[[int, int], None] = lambda *_: None, *, is_own: bool = False
+    path: Path, on_block: Callable[[int, int], None] = lambda *_: None, *, is_own: bool = False, processes: int = 1
 ) -> AuditSummary:
     """Prove the run in ``path`` or name the first record that does not hold.
 
@@ -74,14 +87,16 @@ def verify_run(
         path: a run's directory.
         on_block: told how many blocks are done, and of how many.
         is_own: the caller works on the run and has finished it but for the seal.
+        processes: how many may execute blocks at once, this one included.
 
     Raises:
         AuditFailed: the evidence does not hold, or there is none.
         RunInUse: another process works on the run.
     """
+    require_plain_files(path)
     with nullcontext() if is_own else reading(path):
         try:
-            return _verify(path, on_block, is_own=is_own)
+            return _verify(path, on_block, is_own=is_own, processes=processes)
         except (AuditFailed, RunInUse):
             raise
         except Exception as error:
@@ -89,17 +104,22 @@ def verify_run(
             raise AuditFailed(f"{path}: the evidence cannot be read: {reason}", path=path) from error
 
 
-def _verify(path: Path, on_block: Callable[[int, int], None], *, is_own: bool) -> AuditSummary:
+def _verify(path: Path, on_block: Callable[[int, int], None], *, is_own: bool, processes: int) -> AuditSummary:
     settings = read_settings(path)
     is_sealed = (path / SEAL).exists() and not is_own
+    has_report = (path / REPORT).exists() and not is_own
     broken = find_broken_seal(path) if is_sealed else None
     chain: ChainSummary | None = None
     if broken is None or broken.name.startswith(CHAIN):
-        chain = verify_chain(path / CHAIN, on_block)
+        chain = verify_chain(path / CHAIN, on_block, processes=processes)
     with open_evidence(path) as (engine, contracts):
-        acts = Acts(engine, contracts)
-        evidence = Evidence(path, settings, acts, is_finished=is_sealed or is_own)
-        evidence.check_all()
+        origin, acts = lay_origin(settings), Acts(engine, contracts)
+        evidence = Evidence(path, settings, acts, origin.keys, is_finished=is_sealed or is_own or has_report)
+        evidence.check_settings()  # before what follows from them
+        check_origin(engine, origin)
+        acts.check_lasting(len(origin.blocks) - 1)
+        evidence.check_records()
+        figures = _count_figures(path, acts, evidence) if broken is None and (is_sealed or has_report) else {}
     if broken is not None:
         raise broken
     assert chain is not None
@@ -108,14 +128,22 @@ def _verify(path: Path, on_block: Callable[[int, int], None], *, is_own: bool) -
         transactions=chain.transactions,
         receipts=evidence.receipts,
         scores=evidence.scores,
+        refusals=evidence.refusals,
         uses=evidence.anchored[USES],
         unanchored=evidence.unanchored,
         is_sealed=is_sealed,
         head_hash=str(chain.head_hash),
     )
-    if is_sealed:
-        _check_report(path, summary, acts, evidence)
+    if is_sealed or has_report:
+        _check_report(path, summary, evidence, figures)
     return summary
+
+
+def require_plain_files(path: Path) -> None:
+    """Refuse a directory with anything but files and folders in it. Raises: AuditFailed."""
+    odd = find_odd_file(path)
+    if odd is not None:
+        raise AuditFailed(f"{odd}: is no regular file", path=path)
 
 
 @contextmanager
@@ -129,8 +157,9 @@ def open_evidence(path: Path) -> Iterator[tuple[Engine, dict[str, Contract]]]:
     if not (path / CHAIN).is_file():
         raise AuditFailed(f"{CHAIN}: there is no such file", path=path)
     with tempfile.TemporaryDirectory(prefix="chainsec-audit-") as folder:
-        for file in path.glob(f"{CHAIN}*"):
-            shutil.copyfile(file, Path(folder) / file.name)
+        for name in CHAIN_FILES:
+            if (path / name).exists():
+                shutil.copyfile(path / name, Path(folder) / name)
         try:
             with open_engine(
                 path=Path(folder) / CHAIN, chain_id=chain.chain_id, genesis_time=chain.genesis_time_s
@@ -143,11 +172,7 @@ def open_evidence(path: Path) -> Iterator[tuple[Engine, dict[str, Contract]]]:
 def read_settings(path: Path) -> Config:
     """Return the settings of a run. Raises: AuditFailed: there are none, or they cannot be read."""
     try:
-        content = (path / SETTINGS).read_bytes()
-        settings = parse_canonical(content)
-        if canonical_json(settings) != content:
-            raise ValueError("it is not in canonical form")  # noqa: TRY301 - refused as what cannot be read
-        return Config.model_validate(settings["config"])
+        return Config.model_validate(parse_canonical((path / SETTINGS).read_bytes())["config"])
     except OSError as error:
         raise AuditFailed(f"{path}: holds no run: {SETTINGS} cannot be read: {error.strerror}", path=path) from error
     except (ValueError, LookupError, TypeError, RecursionError) as error:
@@ -173,31 +198,63 @@ def find_broken_seal(path: Path) -> AuditFailed | None:
     return None
 
 
-def _check_report(path: Path, summary: AuditSummary, acts: Acts, evidence: Evidence) -> None:
-    """Hold those figures of the report against the chain that can be read from it."""
+def _count_figures(path: Path, acts: Acts, evidence: Evidence) -> dict[str, object]:
+    """Return those figures of the report that follow from the chain, by name."""
+    agents = Counter(Status(event.args["outcome"]) for event in acts.first_decision.values())
+    answers, ended, verdicts = acts.answers(), acts.revocations(), acts.verdicts()
+    transactions, gas = acts.gas_of(verdicts)
+    waits = [event.block_number - acts.filings[name].block for name, event in acts.first_decision.items()]
+    overruled = [event for event in acts.first_decision.values() if Basis(event.args["basis"]) is not Basis.AGREED]
+    operation = "cost.gas_by_operation.decision"
+    counted = {f"{operation}.items": len(verdicts), f"{operation}.transactions": transactions}
+    return {
+        "run.settings_digest": "0x" + digest_json(parse_canonical((path / SETTINGS).read_bytes())).hex(),
+        "requests.live": len(acts.requests),
+        "decisions.granted": agents[Status.GRANTED],
+        "decisions.denied": agents[Status.DENIED],
+        "decisions.escalated": agents[Status.ESCALATED],
+        "decisions.approved": answers["approve"],
+        "decisions.cancelled": answers["cancel"],
+        "decisions.revoked_by_agent": ended["revoke"],
+        "decisions.revoked_by_guardian": ended["cancel"],
+        "decisions.revoked_after_expiry": ended[""],
+        "decisions.quarantined": acts.count("RequesterQuarantined"),
+        "decisions.alerts": acts.count("AlertRaised"),
+        "decisions.overruled_by_contract": len(overruled),
+        "latency.decision_blocks": Quantiles.of(waits),
+        "cost.gas_total": acts.gas_total(),
+        "cost.gas_per_decision": gas / len(verdicts) if verdicts else None,
+        "audit.receipts": evidence.receipts,
+        **(counted | {f"{operation}.gas_total": gas} if verdicts else {}),
+    }
+
+
+def _check_report(path: Path, summary: AuditSummary, evidence: Evidence, figures: Mapping[str, object]) -> None:
+    """Hold those figures of the report against the run that can be read from it."""
     try:
         report = Report.model_validate_json((path / REPORT).read_bytes())
     except (OSError, ValueError) as error:
         raise AuditFailed(f"{REPORT}: cannot be read: {' '.join(str(error).split())[:_SHOWN_CHARS]}") from error
-    agents = Counter(Status(event.args["outcome"]) for event in acts.first_decision.values())
-    figures: Mapping[str, tuple[object, object]] = {
-        "run.settings_digest": (
-            report.run.settings_digest,
-            "0x" + digest_json(parse_canonical((path / SETTINGS).read_bytes())).hex(),
-        ),
-        "run.model_digest": (report.run.model_digest in evidence.models, True),
-        "requests.live": (report.requests.live, len(acts.requests)),
-        "decisions.granted": (report.decisions.granted, agents[Status.GRANTED]),
-        "decisions.denied": (report.decisions.denied, agents[Status.DENIED]),
-        "decisions.escalated": (report.decisions.escalated, agents[Status.ESCALATED]),
-        "decisions.revoked": (report.decisions.revoked, acts.count("AccessRevoked")),
-        "decisions.quarantined": (report.decisions.quarantined, acts.count("RequesterQuarantined")),
-        "decisions.alerts": (report.decisions.alerts, acts.count("AlertRaised")),
-        "cost.transactions": (report.cost.transactions, summary.transactions),
-        "audit.blocks": (report.audit.blocks, summary.blocks),
-        "audit.receipts": (report.audit.receipts, summary.receipts),
-        "audit.head_hash": (report.audit.head_hash, summary.head_hash),
+    found = {
+        **figures,
+        "cost.transactions": summary.transactions,
+        "audit.blocks": summary.blocks,
+        "audit.head_hash": summary.head_hash,
     }
-    for name, (stated, found) in figures.items():
-        if stated != found:
-            raise AuditFailed(f"{REPORT}: {name} is {stated!r}, the run gives {found!r}")
+    for name, expected in found.items():
+        stated = _figure(report, name)
+        if stated != expected:
+            raise AuditFailed(f"{REPORT}: {name} is {stated!r}, the run gives {expected!r}")
+    if report.run.model_digest not in evidence.models:
+        raise AuditFailed(f"{REPORT}: run.model_digest is {report.run.model_digest!r}, a model that the run has not")
+    operations = report.cost.gas_by_operation.values()
+    parts = sum(part.transactions for part in operations), sum(part.gas_total for part in operations)
+    if parts != (report.cost.transactions, report.cost.gas_total):
+        raise AuditFailed(f"{REPORT}: cost.gas_by_operation does not add up")
+
+
+def _figure(report: Report, name: str) -> object:
+    found: object = report
+    for part in name.split("."):
+        found = found.get(part) if isinstance(found, Mapping) else getattr(found, part, None)
+    return found

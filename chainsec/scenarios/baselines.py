@@ -106,7 +106,7 @@ class RuleEngine:
     def __init__(self, limits: RuleLimits, *, has_clock: bool = True) -> None:
         self.limits = limits
         self._has_clock = has_clock
-        self._recent: defaultdict[str, deque[int]] = defaultdict(deque)
+        self._recent: defaultdict[tuple[str, int], deque[int]] = defaultdict(deque)
 
     @classmethod
     def from_history(
@@ -158,15 +158,18 @@ class RuleEngine:
     def _breaks_rate(self, attempt: Attempt) -> bool:
         if not self._has_clock:
             return False
-        recent = self._recent[attempt.requester]
-        while recent and recent[0] <= attempt.time_s - _DAY_S:
+        in_hour, in_day = self._count(attempt, _HOUR_S), self._count(attempt, _DAY_S)
+        per_hour, per_day = self.limits.per_hour, self.limits.per_day
+        role = _role(attempt)
+        return in_hour > per_hour.get(role, in_hour) or in_day > per_day.get(role, in_day)
+
+    def _count(self, attempt: Attempt, window_s: int) -> int:
+        """Return how many requests the requester has made in the window that ends with this one."""
+        recent = self._recent[attempt.requester, window_s]
+        while recent and recent[0] <= attempt.time_s - window_s:
             recent.popleft()
         recent.append(attempt.time_s)
-        in_hour = sum(time_s > attempt.time_s - _HOUR_S for time_s in recent)
-        role = _role(attempt)
-        return in_hour > self.limits.per_hour.get(role, in_hour) or len(recent) > self.limits.per_day.get(
-            role, len(recent)
-        )
+        return len(recent)
 
 
 def _usual_most(good: Iterable[Attempt], window_s: int) -> dict[str, int]:

@@ -157,7 +157,7 @@ def _fill_beds(
     patients = []
     for index in range(count):
         home = HOSPITALS[0] if chance(rng, 0.56) else HOSPITALS[1]
-        specialty = weigh(rng, {"lab": 0.55, "psychiatry": 0.20, "genetics": 0.25})
+        specialty = weigh(rng, {"lab": 0.74, "psychiatry": 0.13, "genetics": 0.13})
         wards = {"medicine": 0.45, "surgery": 0.40, "psychiatry": 2.5 if specialty == "psychiatry" else 0.02}
         stays: list[Stay] = []
         hour = float(rng.uniform(-120.0, 160.0))

@@ -10,11 +10,12 @@ import hashlib
 import os
 import re
 import shutil
+import stat
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, Self
 
 from chainsec.digest import canonical_json, parse_canonical
-from chainsec.errors import RunInUse, RunMismatch
+from chainsec.errors import BadInput, RunInUse, RunMismatch
 from chainsec.journal import Journal, write_atomically
 
 if TYPE_CHECKING:
@@ -24,16 +25,22 @@ if TYPE_CHECKING:
 FORMAT = 1
 SETTINGS = "run.json"
 CHAIN = "chain.sqlite"
+CHAIN_FILES = (CHAIN, f"{CHAIN}-wal", f"{CHAIN}-journal", f"{CHAIN}.seal")
+"""What a chain consists of, besides what SQLite makes again by itself."""
 JOURNALS = ("contexts", "receipts", "uses", "outcomes")
 MODELS = "models"
 SEAL = "seal.json"
 TIMINGS = "timings.jsonl"
 LOCK = ".lock"
 
+_TIMED = {"decisions", "request_ms", "decision_ms"}
+
 _OWN_FILES = re.compile(
     rf"{re.escape(CHAIN)}(-wal|-shm|-journal|\.seal|\.new)?|({'|'.join(JOURNALS)})\.jsonl|{re.escape(TIMINGS)}"
     r"|(run|seal|report)\.json|report\.html|models|\.lock|\.report-staging"
 )
+_PLAIN = os.O_NOFOLLOW | os.O_NONBLOCK
+"""Flags that open no link, and wait at no pipe."""
 _DRAFT = re.compile(r"\.[a-z]+\.json\.\d+")
 """What a killed ``write_atomically`` leaves behind."""
 
@@ -47,8 +54,9 @@ class RunDirectory:
             is refused, so that nothing of an earlier run is ever mixed with a later one.
 
     Raises:
+        BadInput: the settings cannot be written as JSON; nothing was made.
         RunInUse: another process works here.
-        RunMismatch: the directory holds another run, or files that are no run.
+        RunMismatch: the directory holds another run, or files that are no run; or its measurements cannot be read.
 
     >>> import tempfile, pathlib
     >>> folder = pathlib.Path(tempfile.mkdtemp()) / "run"
@@ -62,14 +70,15 @@ class RunDirectory:
 
     def __init__(self, path: Path, settings: Mapping[str, Any]) -> None:
         self.path = path
+        self.settings = settings_content(settings)
         _refuse_strangers(path)
         path.mkdir(parents=True, exist_ok=True)
         with ExitStack() as opened:
             opened.enter_context(_locked(path))
-            self.settings = canonical_json(settings)
             self._settle_settings(self.settings)
             if not self.is_finished:
                 _clean(path)
+                self.timings()  # what cannot be read is said before hours of work, not after
             journals = [Journal(path / f"{name}.jsonl") for name in JOURNALS]
             for journal in journals:
                 opened.callback(journal.close)
@@ -117,14 +126,32 @@ class RunDirectory:
             journal.require_consumed()
 
     def note_timing(self, record: Mapping[str, Any]) -> None:
-        """Keep a wall-clock measurement; these are no evidence and differ from run to run."""
+        """Keep a wall-clock measurement; these are no evidence and differ from run to run.
+
+        Args:
+            record: number of ``decisions``, and the milliseconds it took to file the requests and to decide them,
+                ``request_ms`` and ``decision_ms``.
+        """
         with (self.path / TIMINGS).open("ab") as file:
             file.write(canonical_json(record) + b"\n")
 
     def timings(self) -> list[dict[str, Any]]:
-        """Return the measurements of every start of this run."""
+        """Return the measurements of every start of this run.
+
+        Raises:
+            RunMismatch: a line is none.
+        """
         path = self.path / TIMINGS
-        return [parse_canonical(line) for line in path.read_bytes().splitlines()] if path.exists() else []
+        found = []
+        for number, line in enumerate(path.read_bytes().split(b"\n")[:-1] if path.exists() else (), 1):
+            try:
+                record = parse_canonical(line)
+            except ValueError:
+                record = None
+            if not _is_measurement(record):
+                raise RunMismatch(f"{path}: line {number} is no measurement", path=str(path), line=number)
+            found.append(record)
+        return found
 
     def seal(self) -> None:
         """Write the digest of every file: from now on one flipped byte anywhere shows.
@@ -151,6 +178,36 @@ class RunDirectory:
             path=str(self.path),
             key=key,
         )
+
+
+def settings_content(settings: Mapping[str, Any]) -> bytes:
+    """Return the text of ``run.json``.
+
+    Raises:
+        BadInput: the settings are no JSON, as where a log's name is no UTF-8.
+    """
+    try:
+        return canonical_json(settings)
+    except ValueError as error:
+        shown = ascii(str(error))[1:-1]
+        raise BadInput(f"the run's settings cannot be written as JSON: {shown}") from error
+
+
+def find_odd_file(path: Path) -> str | None:
+    """Return the relative name of something in a run that is neither a file nor a folder, None where there is nothing.
+
+    Whoever wrote a run may have put a pipe or a link where a file belongs, and reading that might never end.
+    """
+    for folder, folders, files in os.walk(path):
+        for name in sorted(folders + files):
+            entry = os.path.join(folder, name)  # noqa: PTH118 - names may be no text that a Path prints
+            try:
+                mode = os.lstat(entry).st_mode
+            except FileNotFoundError:
+                continue
+            if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+                return ascii(os.path.relpath(entry, path))[1:-1]
+    return None
 
 
 def digest_files(path: Path) -> dict[str, str]:
@@ -185,7 +242,7 @@ def reading(path: Path) -> Iterator[None]:
         RunInUse: a process works there, so that its files do not fit together at any moment.
     """
     try:
-        descriptor = os.open(path / LOCK, os.O_RDONLY)
+        descriptor = os.open(path / LOCK, os.O_RDONLY | _PLAIN)
     except OSError:  # a copy without its lock: nobody works there
         yield
         return
@@ -218,6 +275,9 @@ def discard_run(path: Path) -> None:
 def _refuse_strangers(path: Path) -> None:
     if path.exists() and not path.is_dir():
         raise RunMismatch(f"{path}: is not a directory", path=str(path))
+    odd = find_odd_file(path)
+    if odd is not None:
+        raise RunMismatch(f"{path}: {odd} is no regular file", path=str(path))
     names = {file.name for file in path.iterdir()} - {LOCK} if path.exists() else set()
     if SETTINGS in names:
         try:
@@ -228,6 +288,12 @@ def _refuse_strangers(path: Path) -> None:
             raise RunMismatch(f"{path}: its {SETTINGS} is not that of a run", path=str(path))
     elif not all(_DRAFT.fullmatch(name) for name in names):
         raise RunMismatch(f"{path}: is not empty and holds no run", path=str(path))
+
+
+def _is_measurement(record: Any) -> bool:
+    if not isinstance(record, dict) or record.keys() != _TIMED:
+        return False
+    return all(type(value) in {int, float} and value >= 0 for value in record.values())
 
 
 def _clean(path: Path) -> None:
@@ -244,7 +310,7 @@ def _clean(path: Path) -> None:
 
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
-    descriptor = os.open(path / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
+    descriptor = os.open(path / LOCK, os.O_RDWR | os.O_CREAT | _PLAIN, 0o644)
     try:
         _take(descriptor, fcntl.LOCK_EX, path)
         yield

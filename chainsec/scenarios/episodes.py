@@ -24,15 +24,17 @@ NORMAL_LIFE = ""
 class Episode:
     """One live attempt and what became of it.
 
-    ``decided_block``, ``score``, ``verdict``, ``outcome`` and ``basis`` speak of the agent's decision, ``answer`` of
-    the guardian's: ``approve``, ``cancel`` or "". ``granted_until_s`` is the last second of its grant in chain time, 0
-    without one, ``revoked_at_s`` says when it was taken back, ``is_cut_off`` that it was, or that its holder was
-    quarantined while it stood.
+    ``filed_at_s`` is the simulated time at which the gateway handed it in. ``decided_block``, ``score``, ``verdict``,
+    ``outcome`` and ``basis`` speak of the agent's decision, ``answer`` of the guardian's: ``approve``, ``cancel``,
+    ``lapse`` where nobody looked in time, or "". ``granted_until_s`` is the last second of its grant in chain time, 0
+    without one; ``cut_off_by`` says who took it back, or cut off its holder, while it stood: ``agent``, ``guardian`` or
+    "".
     """
 
     attempt: Attempt
     request: AccessRequest
-    requested_block: int
+    filed_at_s: int
+    requested_block: int = 0
     decided_block: int = 0
     score: float | None = None
     verdict: str = ""
@@ -43,8 +45,7 @@ class Episode:
     uses_allowed: int = 0
     uses_refused: int = 0
     bytes_allowed: int = 0
-    revoked_at_s: int | None = None
-    is_cut_off: bool = False
+    cut_off_by: str = ""
 
     @property
     def grant_key(self) -> tuple[bytes, bytes, bytes]:

@@ -2,54 +2,34 @@
 
 Every record has to be the one that the chain carries the hash of, in the order of the chain, and every act on chain has
 to have its record; what a receipt says is computed again. The first fault is raised, with file and line. Layer:
-scenarios, below ``audit``. Not here: the chain itself (``chainsec.ledger.verify``), one receipt's arithmetic
-(``chainsec.defence.receipts``).
+scenarios, below ``audit``. Not here: the chain itself (``chainsec.ledger.verify``), one receipt (``examination``).
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-from chainsec.contexts import Contexts
-from chainsec.defence.agent import SEVERITY
-from chainsec.defence.policy import thresholds_by_sensitivity
-from chainsec.defence.receipts import find_fault, find_threat_fault
+from chainsec.contexts import Admission, Contexts
 from chainsec.defence.risk import EvidenceRiskModel
 from chainsec.digest import keccak, merkle_root, parse_canonical
 from chainsec.errors import AuditFailed
-from chainsec.primitives import Hash32
+from chainsec.primitives import Hash32, Scope
 from chainsec.scenarios.directory import MODELS, SETTINGS
-from chainsec.services.access import Status
+from chainsec.scenarios.examination import Examination, Judged
+from chainsec.services.access import Basis, Status
 from chainsec.services.audit import leaves_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from chainsec.config import Config
-    from chainsec.defence.observation import Observation
-    from chainsec.ledger.contract import Event
-    from chainsec.primitives import AccessRequest, Address
+    from chainsec.deployment import Keys
+    from chainsec.primitives import AccessRequest
     from chainsec.scenarios.acts import Acts
+    from chainsec.scenarios.standing import Standing
 
 USES, OUTCOMES = "uses", "outcomes"
-
-_OUTCOMES = {
-    "deny": {Status.DENIED},
-    "escalate": {Status.ESCALATED},
-    "grant": {Status.DENIED, Status.ESCALATED, Status.GRANTED},
-    "approve": {Status.GRANTED},
-    "cancel": {Status.DENIED},
-}
-"""What the contract may have made of a verdict or of a guardian's answer: it lowers, it never raises."""
-_FOLLOWED_BY = {"alert": None, "revoke": "AccessRevoked", "quarantine": "RequesterQuarantined"}
-
-
-class _Judged(NamedTuple):
-    """What the agent had to see in a request, or why it had to refuse it."""
-
-    observed: Observation | None
-    refusal: str
 
 
 class Evidence:
@@ -62,26 +42,28 @@ class Evidence:
         path: the run's directory.
         settings: of the run.
         acts: what the chain says.
+        keys: who holds the roles.
         is_finished: whether every record has to be on chain; those at the end of an interrupted run need not be yet.
 
-    ``receipts`` and ``scores`` count what was held against the chain and computed again, ``anchored`` the records under
-    an anchor by stream, ``unanchored`` those that wait for one.
+    ``receipts``, ``scores`` and ``refusals`` count what was held against the chain and computed again, ``anchored`` the
+    records under an anchor by stream, ``unanchored`` those that nothing on chain commits to yet.
     """
 
-    def __init__(self, path: Path, settings: Config, acts: Acts, *, is_finished: bool) -> None:
+    def __init__(self, path: Path, settings: Config, acts: Acts, keys: Keys, *, is_finished: bool) -> None:
         self._path = path
+        self._settings = settings
         self._acts = acts
+        self._keys = keys
         self._is_finished = is_finished
-        costs = settings.costs
-        self._thresholds = thresholds_by_sensitivity(costs.wrong_grant, costs.wrong_denial, costs.escalation)
-        self._judged: dict[str, _Judged] = {}
+        self._has_clock = settings.run.has_clock
+        self._judged: dict[str, Judged] = {}
+        self._standing: Standing | None = None
         self.models: dict[str, EvidenceRiskModel] = {}
-        self.receipts = self.scores = self.unanchored = 0
+        self.receipts = self.scores = self.refusals = self.unanchored = 0
         self.anchored = {USES: 0, OUTCOMES: 0}
 
-    def check_all(self) -> None:
-        """Check everything, in the order in which one thing rests on another."""
-        self.check_settings()
+    def check_records(self) -> None:
+        """Check everything but the settings, in the order in which one thing rests on another."""
         self.check_contexts()
         self.check_models()
         self.check_receipts()
@@ -106,24 +88,19 @@ class Evidence:
                 raise AuditFailed(f"contexts.jsonl: the context of request {request.id} is missing")
         self._judged = self._look_again(contexts)
 
-    def _look_again(self, contexts: Contexts) -> dict[str, _Judged]:
+    def _look_again(self, contexts: Contexts) -> dict[str, Judged]:
         """Return what the agent had to see in each request that was decided, in the order in which it saw them."""
-        judged: dict[str, _Judged] = {}
-        addresses: dict[str, Address] = {}
-        names: dict[Address, str] = {}
-        for name, request in self._acts.requests.items():
+        agent = self._settings.agent
+        admission = Admission(contexts, has_clock=self._has_clock, tolerance_s=agent.context_time_tolerance_s)
+        self._acts.follow(admission)
+        if self._acts.decisions:
+            self._standing = self._acts.standing(admission)
+        judged: dict[str, Judged] = {}
+        for name, filing in self._acts.filings.items():
             decided = self._acts.first_decision.get(name)
-            if decided is None:
-                continue
-            sensitivity = self._acts.sensitivity_of(request.asset, decided.block_number)
-            if sensitivity is None:
-                judged[name] = _Judged(None, "no such asset is registered")
-                continue
-            judged[name] = found = _Judged(*contexts.join(request, sensitivity))
-            if found.observed is not None:
-                who, address = found.observed.requester, request.requester
-                if addresses.setdefault(who, address) != address or names.setdefault(address, who) != who:
-                    judged[name] = _Judged(None, "the requester's name goes with another address")
+            if decided is not None:
+                sensitivity = self._acts.sensitivity_of(filing.request.asset, decided.block_number)
+                judged[name] = Judged(*admission.admit(filing, sensitivity))
         return judged
 
     def check_models(self) -> None:
@@ -149,11 +126,12 @@ class Evidence:
 
     def check_receipts(self) -> None:
         """Every act on chain has its receipt, in the chain's order, and follows from it."""
-        found = set()
+        self._check_first_decisions()
+        examination, found = Examination(self._settings, self._acts, self._keys, self._judged, self.models), set()
         places = self._acts.receipt_places
         for number, (line, digest) in enumerate(self._in_order("receipts.jsonl", places, "no act on chain"), 1):
             found.add(digest)
-            fault = self._find_fault(parse_canonical(line), self._acts.receipts[digest])
+            fault = examination.find_fault(parse_canonical(line), self._acts.receipts[digest])
             if fault:
                 raise AuditFailed(f"receipts.jsonl: line {number}: {fault}", line=number)
             self.receipts += 1
@@ -162,6 +140,21 @@ class Evidence:
                 event = events[0]
                 shown = f"of {event.name} in block {event.block_number} is missing"
                 raise AuditFailed(f"receipts.jsonl: the receipt {digest} {shown}", block=event.block_number)
+        self.scores, self.refusals = examination.scores, examination.refusals
+        decisions = len(self._acts.verdicts())
+        if self.scores + self.refusals != decisions:
+            judged = f"{self.scores} scores and {self.refusals} refusals"
+            raise AuditFailed(f"receipts.jsonl: the agent decided {decisions} times, with {judged}")
+
+    def _check_first_decisions(self) -> None:
+        """The agent is the first to decide each request."""
+        for name, filing in self._acts.filings.items():
+            decided = self._acts.first_decision.get(name)
+            if decided is None and self._is_finished:
+                raise AuditFailed(f"block {filing.block}: request {name} was never decided", block=filing.block)
+            if decided is not None and not self._acts.act_of(decided).is_verdict:
+                shown = f"block {decided.block_number}: request {name} was decided before the agent looked at it"
+                raise AuditFailed(shown, block=decided.block_number)
 
     def check_anchored(self, stream: str) -> None:
         """The records of ``stream``, cut where the anchors say, give the anchored roots, and each has its number."""
@@ -170,15 +163,17 @@ class Evidence:
         done = 0
         for event in self._acts.anchors(stream):
             first, done = done, done + event.args["count"]
-            if len(lines) < done:
-                raise AuditFailed(f"{name}: line {len(lines) + 1}: is missing, anchor {event.args['index']} covers it")
             for number, line in enumerate(lines[first:done], first + 1):
                 self._check_record(name, number, line)
+            if len(lines) < done:
+                raise AuditFailed(f"{name}: line {len(lines) + 1}: is missing, anchor {event.args['index']} covers it")
             if merkle_root(leaves_of(lines[first:done])) != event.args["root"]:
                 covered = f"a line from {first + 1} to {done} is not what anchor {event.args['index']} covers"
                 raise AuditFailed(f"{name}: {covered}")
         if self._is_finished and done < len(lines):
             raise AuditFailed(f"{name}: line {done + 1}: no anchor covers it", line=done + 1)
+        for number, line in enumerate(lines[done:], done + 1):
+            self._check_record(name, number, line)
         self.anchored[stream] = done
         self.unanchored += len(lines) - done
 
@@ -191,73 +186,33 @@ class Evidence:
                 fault = f"is record {record['number']}"
             elif decided is None:
                 fault = "speaks of a request that was never decided"
-            elif record["block"] < decided.block_number:
-                fault = f"comes before the decision in block {decided.block_number}"
+            elif not decided.block_number <= record["block"] <= self._acts.head:
+                fault = f"stands in block {record['block']}, its decision in block {decided.block_number}"
+            elif name == "uses.jsonl":
+                fault = self._find_use_fault(record)
         except (ValueError, LookupError, TypeError) as error:
             fault = f"cannot be read: {error}"
         if fault:
             raise AuditFailed(f"{name}: line {number}: {fault}", line=number)
 
-    def _find_fault(self, receipt: Mapping[str, Any], events: Sequence[Event]) -> str | None:
-        kind = receipt["kind"]
-        if kind in SEVERITY:
-            return find_threat_fault(receipt) or self._find_response_fault(receipt, events)
-        request = self._acts.requests.get(receipt["request"])
-        if request is None:
-            return "it speaks of a request that nobody made"
-        if kind == "release":
-            is_apt = [event.name for event in events] == ["RequesterReleased"]
-            is_apt = is_apt and events[0].args["requester"] == request.requester
-            return None if is_apt else "the chain does not release the requester with it"
-        if kind not in {"decision", "refusal", "approve", "cancel"}:
-            return f"its kind is {kind!r}"
-        return self._find_decision_fault(receipt, request, events)
-
-    def _find_decision_fault(
-        self, receipt: Mapping[str, Any], request: AccessRequest, events: Sequence[Event]
-    ) -> str | None:
-        decided = [event for event in events if event.name in {"AccessDecided", "DecisionSkipped"}]
-        if [Hash32(event.args["request"]) for event in decided] != [request.id]:
-            return "it is the receipt of another request, or of more than one"
-        verdict = receipt.get("verdict", receipt["kind"])
-        outcome = Status(decided[0].args["outcome"]) if decided[0].name == "AccessDecided" else None
-        if outcome is not None and outcome not in _OUTCOMES[verdict]:
-            return f"its verdict is {verdict!r}, on chain stands {outcome.name.lower()}"
-        others = {event.name for event in events} - {decided[0].name}
-        if others - ({"AccessRevoked"} if receipt["kind"] == "cancel" else set()):
-            return f"{min(others)} carries it too"
-        if receipt["kind"] in {"approve", "cancel"}:
+    def _find_use_fault(self, record: Mapping[str, Any]) -> str | None:
+        """Hold what a gateway noted of a use against what the contract says after its block, and against the clock."""
+        assert self._standing is not None
+        observed, _ = self._judged[record["request"]]
+        if observed is not None and (record["requester"], record["asset"]) != (observed.requester, observed.asset):
+            return "requester or asset are not those of its request"
+        block, time_s = record["block"], record["time_s"]
+        if self._has_clock and block < self._acts.head and self._acts.time_of(block + 1) < time_s:
+            return f"names block {block}, though later ones stood by then"
+        request, scope = self._acts.requests[record["request"]], Scope[record["action"].upper()]
+        basis, until_s = self._standing.basis(request, scope, block)
+        # the time of the latest block may be long past; rows of a log without times have none to compare
+        if basis is Basis.AGREED and self._has_clock and time_s > until_s:
+            basis = Basis.EXPIRED
+        expected = {basis.name.lower()} if self._has_clock else {basis.name.lower(), "expired"}
+        if record["basis"] in expected:
             return None
-        return self._find_judgement_fault(receipt, request)
-
-    def _find_judgement_fault(self, receipt: Mapping[str, Any], request: AccessRequest) -> str | None:
-        observed, refusal = self._judged[str(request.id)]
-        if receipt["kind"] == "refusal":
-            return None if receipt["reason"] == refusal else f"it refuses though {refusal or 'the context holds'}"
-        if observed is None:
-            return f"it scores the request though {refusal}"
-        stated = (receipt["requester"], receipt["asset"], receipt["sensitivity"])
-        if stated != (observed.requester, observed.asset, observed.sensitivity):
-            return "requester, asset or sensitivity are not those of the request"
-        model = self.models.get(receipt["model"])
-        if model is None:
-            return f"the model {receipt['model']} is not in the run"
-        self.scores += 1
-        return find_fault(receipt, model, self._thresholds[observed.sensitivity])
-
-    def _find_response_fault(self, receipt: Mapping[str, Any], events: Sequence[Event]) -> str | None:
-        kind, alert, *acts = receipt["kind"], *events
-        if alert.name != "AlertRaised" or {event.name for event in acts} - {_FOLLOWED_BY[kind]}:
-            return f"the chain does not answer with {kind!r}"
-        if bool(acts) != (_FOLLOWED_BY[kind] is not None):
-            return f"the chain does not answer with {kind!r}"
-        stated = (alert.args["kind"], alert.args["severity"])
-        if stated != (keccak(receipt["threat"].encode()), SEVERITY[kind]):
-            return "the alert on chain is of another kind or severity"
-        subjects = {request.requester for request in map(self._acts.requests.get, receipt["requests"]) if request}
-        if {alert.args["subject"]} != subjects or any(event.args["requester"] not in subjects for event in acts):
-            return "the chain names another requester"
-        return None
+        return f"its basis is {record['basis']!r}, the chain gives {basis.name.lower()!r}"
 
     def _is_refused(self, request: AccessRequest) -> bool:
         """Tell whether a request without context was turned away; ``check_receipts`` looks at the refusal itself."""
@@ -277,6 +232,8 @@ class Evidence:
                 unsent = unsent or number
                 if self._is_finished:
                     break
+                self._check_canonical(name, number, line)
+                self.unanchored += 1
                 continue
             if unsent:
                 break
@@ -287,6 +244,13 @@ class Evidence:
         else:
             return
         raise AuditFailed(f"{name}: line {unsent}: {what} carries its hash", line=unsent)
+
+    @staticmethod
+    def _check_canonical(name: str, number: int, line: bytes) -> None:
+        try:
+            parse_canonical(line)
+        except ValueError as error:
+            raise AuditFailed(f"{name}: line {number}: cannot be read: {error}", line=number) from error
 
     def _lines(self, name: str) -> Iterator[bytes]:
         """Yield the file's lines; a torn last line counts only in a finished run."""

@@ -13,7 +13,7 @@ from chainsec.digest import canonical_json, keccak, parse_canonical
 from chainsec.errors import AuditFailed, ConfigError
 from chainsec.journal import write_atomically
 from chainsec.primitives import Hash32
-from chainsec.scenarios.audit import open_evidence
+from chainsec.scenarios.audit import open_evidence, require_plain_files
 from chainsec.scenarios.directory import reading
 
 if TYPE_CHECKING:
@@ -50,6 +50,7 @@ def export_trail(path: Path, out: Path) -> tuple[Path, Path, int]:
 
 
 def _rows(path: Path) -> Iterator[dict[str, Any]]:
+    require_plain_files(path)
     with reading(path), open_evidence(path) as (engine, contracts):
         records = _read_records(path)
         names = {contract.address: (name, contract) for name, contract in contracts.items()}

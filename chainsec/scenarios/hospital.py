@@ -37,7 +37,7 @@ from chainsec.scenarios.workload import Attempt, Workload
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-_RATE_PER_SHIFT = {"physician": 3.1, "nurse": 2.8, "lab": 3.6, "clerk": 3.9, "researcher": 2.1}
+_RATE_PER_SHIFT = {"physician": 3.2, "nurse": 2.9, "lab": 3.6, "clerk": 3.9, "researcher": 2.1}
 _CLINICAL_KINDS = {
     "physician": {"admin": 0.10, "chart": 0.52, "third": 0.38},
     "nurse": {"admin": 0.17, "chart": 0.66, "third": 0.17},

@@ -72,7 +72,7 @@ class LogMapping(Table):
     text: LogField | None = None
     label: LabelField | None = None
     volume_bytes: LogField | None = None
-    duration_s: Annotated[int, Field(strict=True, ge=1, le=MAX_DURATION_S)] = 3600
+    duration_s: Annotated[int, Field(strict=True, ge=1, le=MAX_DURATION_S)] = 86_400
     delimiter: Literal[",", ";", "\t", "|"] = ","
 
     @model_validator(mode="before")

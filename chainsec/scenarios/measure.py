@@ -1,35 +1,28 @@
 """From a play to its report: every figure is counted from what happened, on chain and off.
 
-Layer: scenarios. Not here: playing (``play``), formulas (``quality``), showing (``chainsec.app.report``).
+Layer: scenarios. Not here: playing (``play``), ways of deciding side by side (``comparison``), formulas (``quality``),
+showing (``chainsec.app.report``).
 """
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from chainsec.scenarios.baselines import RuleEngine, grant_all
-from chainsec.scenarios.quality import (
-    area_under_roc,
-    average_precision,
-    denial_recall,
-    precision_recall_points,
-    roc_points,
-)
+from chainsec.scenarios.grants import AGENT, GUARDIAN
+from chainsec.scenarios.guardians import APPROVE, CANCEL, LAPSE
+from chainsec.scenarios.quality import precision_recall_points, roc_points
+from chainsec.scenarios.replay import ReplayWorkload
 from chainsec.scenarios.report_schema import (
     Alert,
-    AttackOutcome,
     Cost,
     Curves,
     DecisionBucket,
     Decisions,
     Histogram,
     Latency,
-    Measures,
     OperationGas,
     Organisation,
-    Quality,
     Quantiles,
     Requests,
     ScoreHistogram,
@@ -40,12 +33,13 @@ from chainsec.scenarios.report_schema import (
 from chainsec.services.access import Basis, Status
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from chainsec.defence.policy import Thresholds
-    from chainsec.scenarios.episodes import Episode, ThreatSeen
+    from chainsec.scenarios.comparison import Judged
+    from chainsec.scenarios.episodes import ThreatSeen
     from chainsec.scenarios.play import Play
-    from chainsec.scenarios.workload import Attempt, Workload
+    from chainsec.scenarios.workload import Workload
 
 _SCORE_BINS = 40
 _ROW_SLICES = 24
@@ -54,132 +48,44 @@ _REVOCATION_EDGES_S = (0.0, 60.0, 600.0, 3_600.0, 6 * 3_600.0, 86_400.0, 3 * 86_
 _READ_EDGES = (0.0, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0)
 
 
-@dataclass(frozen=True)
-class Judged:
-    """One live attempt as one way of deciding left it.
-
-    Args:
-        attempt: what was asked.
-        score: risk score, high = suspicious.
-        outcome: granted, denied or escalated.
-        revoked: whether the grant was cut off later: taken back, or its holder quarantined.
-        leaked_bytes: handed out under it.
-    """
-
-    attempt: Attempt
-    score: float
-    outcome: Status
-    revoked: bool
-    leaked_bytes: int
-
-
-def judge_by_agent(episodes: Iterable[Episode]) -> list[Judged]:
-    """Return what the agent and the contract made of each attempt. A request without a score counts as risk 1."""
-    return [
-        Judged(
-            episode.attempt,
-            1.0 if episode.score is None else episode.score,
-            episode.outcome,
-            episode.is_cut_off,
-            episode.bytes_allowed,
-        )
-        for episode in episodes
-    ]
-
-
-def judge_by_baselines(workload: Workload) -> dict[str, list[Judged]]:
-    """Return what granting all and rules alone would have made of the live part, every grant used in full."""
-    engine = RuleEngine.from_history(workload.history, has_clock=workload.has_clock)
-    verdicts = {"grant all": grant_all(workload.live), "rules only": engine.judge(workload.live)}
-    return {
-        name: [
-            Judged(
-                attempt,
-                verdict.score,
-                Status.DENIED if verdict.denied else Status.GRANTED,
-                revoked=False,
-                leaked_bytes=0 if verdict.denied else sum(use.volume_bytes for use in attempt.uses),
-            )
-            for attempt, verdict in zip(workload.live, found, strict=True)
-        ]
-        for name, found in verdicts.items()
-    }
-
-
-def measure_quality(agent: Sequence[Judged], baselines: Mapping[str, Sequence[Judged]]) -> Quality:
-    """Return the agent's measures with those of the baselines beside them."""
-    return Quality(
-        **dict(_measure(agent)),
-        baselines={name: _measure(judged) for name, judged in baselines.items()},
-    )
-
-
-def _measure(judged: Sequence[Judged]) -> Measures:
-    labelled = [item for item in judged if item.attempt.denied is not None]
-    scores, truth = [item.score for item in labelled], [bool(item.attempt.denied) for item in labelled]
-    bad = [item for item in labelled if item.attempt.denied]
-    good = [item for item in labelled if not item.attempt.denied]
-    has_uses = any(item.attempt.uses for item in judged)
-    kinds: defaultdict[str, list[Judged]] = defaultdict(list)
-    for item in bad:
-        if item.attempt.attack:
-            kinds[item.attempt.attack].append(item)
-    return Measures(
-        auc=area_under_roc(scores, truth),
-        average_precision=average_precision(scores, truth),
-        denial_recall_at_1pct=denial_recall(scores, truth, 0.01),
-        denial_recall_at_5pct=denial_recall(scores, truth, 0.05),
-        denial_recall_at_10pct=denial_recall(scores, truth, 0.10),
-        good_requests=len(good),
-        bad_requests=len(bad),
-        bad_stopped_rate=_share(bad, Status.DENIED, Status.ESCALATED),
-        good_denied_rate=_share(good, Status.DENIED),
-        good_escalated_rate=_share(good, Status.ESCALATED),
-        leaked_bytes=sum(item.leaked_bytes for item in bad) if has_uses else None,
-        leaked_records=_leaked_records(bad) if has_uses else None,
-        per_attack={kind: _attack(items, has_uses=has_uses) for kind, items in sorted(kinds.items())},
-    )
-
-
-def _attack(items: Sequence[Judged], *, has_uses: bool) -> AttackOutcome:
-    outcomes = Counter(item.outcome for item in items)
-    stopped = outcomes[Status.DENIED] + outcomes[Status.ESCALATED]
-    return AttackOutcome(
-        requests=len(items),
-        denied=outcomes[Status.DENIED],
-        escalated=outcomes[Status.ESCALATED],
-        stopped=stopped,
-        revoked_later=sum(item.revoked for item in items if item.outcome is Status.GRANTED),
-        recall=stopped / len(items),
-        leaked_bytes=sum(item.leaked_bytes for item in items) if has_uses else None,
-        leaked_records=_leaked_records(items) if has_uses else None,
-    )
-
-
-def _share(items: Sequence[Judged], *outcomes: Status) -> float | None:
-    return sum(item.outcome in outcomes for item in items) / len(items) if items else None
-
-
-def _leaked_records(items: Iterable[Judged]) -> int:
-    return len({item.attempt.asset for item in items if item.leaked_bytes})
-
-
 def count_requests(workload: Workload) -> Requests:
-    """Return how many requests the workload has, and on which side."""
+    """Return how many requests the workload has, on which side, and what is to be said about how it was read."""
     history, live = len(workload.history), len(workload.live)
     total = history + live + workload.skipped
-    return Requests(total=total, history=history, live=live, skipped=workload.skipped)
+    if not isinstance(workload, ReplayWorkload):
+        return Requests(total=total, history=history, live=live, skipped=workload.skipped)
+    return Requests(
+        total=total,
+        history=history,
+        live=live,
+        skipped=workload.skipped,
+        skipped_by_reason=dict(workload.skipped_by_reason),
+        skipped_rows=workload.skipped_rows,
+        out_of_order=workload.out_of_order,
+        notes=workload.notes,
+    )
 
 
 def count_decisions(play: Play) -> Decisions:
-    """Return what stands on chain at the end, as the agent's own decisions left it."""
+    """Return what stands on chain at the end, as agent and guardians left it."""
     outcomes = Counter(episode.outcome for episode in play.episodes)
+    answers = Counter(episode.answer for episode in play.episodes)
     actions = Counter(seen.response.action for seen in play.threats)
+    ended = Counter("late" if found.is_late else found.by for found in play.standing.revocations)
+    honest = Counter(episode.cut_off_by for episode in play.episodes if episode.attempt.denied is False)
     return Decisions(
         granted=outcomes[Status.GRANTED],
         denied=outcomes[Status.DENIED],
         escalated=outcomes[Status.ESCALATED],
-        revoked=sum(episode.revoked_at_s is not None for episode in play.episodes),
+        approved=answers[APPROVE],
+        cancelled=answers[CANCEL],
+        lapsed=answers[LAPSE],
+        revoked=ended[AGENT] + ended[GUARDIAN],
+        revoked_by_agent=ended[AGENT],
+        revoked_by_guardian=ended[GUARDIAN],
+        revoked_after_expiry=ended["late"],
+        honest_cut_off_by_agent=honest[AGENT],
+        honest_cut_off_by_guardian=honest[GUARDIAN],
         quarantined=actions["quarantine"],
         alerts=len(play.threats),
         overruled_by_contract=sum(episode.basis is not Basis.AGREED for episode in play.episodes),
@@ -189,9 +95,13 @@ def count_decisions(play: Play) -> Decisions:
 def measure_latency(play: Play, timings: Sequence[Mapping[str, Any]]) -> Latency:
     """Return how long decisions and revocations took."""
     acted = [seen for seen in play.threats if seen.response.action != "alert"]
+    batches = [t for t in timings if t["decisions"]]
+    waited = [episode.filed_at_s - episode.attempt.time_s for episode in play.episodes]
     return Latency(
+        tick_wait_s=Quantiles.of(waited) if play.workload.has_clock else None,
         decision_blocks=Quantiles.of([e.decided_block - e.requested_block for e in play.episodes]),
-        decision_ms=Quantiles.of([t["decision_ms"] for t in timings for _ in range(t["decisions"])]),
+        decision_ms=Quantiles.of([t["decision_ms"] / t["decisions"] for t in batches for _ in range(t["decisions"])]),
+        batch_ms=Quantiles.of([t["decision_ms"] for t in batches for _ in range(t["decisions"])]),
         revocation_blocks=Quantiles.of([seen.acted_block - seen.seen_block for seen in acted]),
     )
 
@@ -292,8 +202,8 @@ def _decisions_over_time(play: Play) -> tuple[DecisionBucket, ...]:
         bucket = counts[(episode.attempt.time_s - first_s) // width_s]
         bucket[episode.outcome.name.lower()] += 1
         bucket["bad"] += bool(episode.attempt.denied)
-        if episode.revoked_at_s is not None:
-            counts[(episode.revoked_at_s - first_s) // width_s]["revoked"] += 1
+    for found in play.standing.revocations:
+        counts[(found.time_s - first_s) // width_s]["revoked"] += not found.is_late
     return tuple(
         DecisionBucket(
             start_s=first_s + number * width_s,

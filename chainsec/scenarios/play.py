@@ -10,26 +10,29 @@ from __future__ import annotations
 import heapq
 import time
 from dataclasses import dataclass, field
-from itertools import count, groupby
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
+from chainsec.defence.agent import SEVERITY
 from chainsec.defence.observation import Use
-from chainsec.defence.receipts import guardian_receipt
-from chainsec.digest import keccak
-from chainsec.primitives import ACTION_SCOPES, Hash32, Scope
+from chainsec.primitives import ACTION_SCOPES, Scope
 from chainsec.purposes import find_purpose
 from chainsec.scenarios.episodes import NORMAL_LIFE, Episode, GasBook, Score, ThreatSeen, observed_of
-from chainsec.scenarios.stage import chain_time
+from chainsec.scenarios.grants import AGENT, GUARDIAN, StandingGrants
+from chainsec.scenarios.guardians import APPROVE, GuardianDesk
+from chainsec.scenarios.stage import chain_time, most_transactions
+from chainsec.scenarios.ticks import cut_blocks, cut_ticks
 from chainsec.services.access import Basis, Status
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
     from chainsec.defence.agent import Agent, Response
     from chainsec.journal import Journal
-    from chainsec.ledger.contract import Event
+    from chainsec.primitives import Hash32
     from chainsec.sandbox import Sandbox
     from chainsec.scenarios.directory import RunDirectory
+    from chainsec.scenarios.ticks import Filing
     from chainsec.scenarios.workload import Attempt, PlannedUse, Workload
 
 __all__ = ["OUTCOMES", "USES", "Play", "Score"]
@@ -49,8 +52,8 @@ class Play:
         directory: where records go.
         on_tick: told the counters after every tick.
 
-    While it runs it gathers ``episodes``, ``threats``, ``gas`` (what came before it is "setup") and ``harm``
-    (requester, kind of attack and time of each use that an attack got through).
+    While it runs it gathers ``episodes``, ``threats``, ``gas`` (what came before it is "setup"), ``standing`` grants
+    and ``harm`` (requester, kind of attack and time of each use that an attack got through).
     """
 
     box: Sandbox
@@ -67,28 +70,32 @@ class Play:
 
     def __post_init__(self) -> None:
         """Start with an empty agenda."""
+        self._block_size = most_transactions(self.box)
         self.gas = GasBook(self.box.client)
+        self.standing = StandingGrants(self.box.client, self.box.deployment.access.contract)
+        self._desk = GuardianDesk(self.box, self.directory, self._block_size)
         self._undecided: dict[str, Episode] = {}
         self._agenda: list[tuple[int, int, Callable[[int, Any], None], Any]] = []
         self._order = count()
-        self._desk: dict[int, list[Episode]] = {}
-        self._standing: dict[tuple[bytes, bytes, bytes], Episode] = {}
         self._anchored = {USES: 0, OUTCOMES: 0}
         self._houses = {member.name: member.organisation for member in self.workload.members}
         self._sensitivities = {record.name: record.sensitivity for record in self.workload.records}
 
     def run(self) -> None:
         """Play the live part from beginning to end."""
+        settings = self.box.config
         self.gas.charge("setup", self.box.client.transactions)
-        interval_s = self.box.config.run.anchor_interval_s
+        interval_s = settings.run.anchor_interval_s
         next_anchor_s = self.workload.live[0].time_s + interval_s
-        for end_s, attempts in self._ticks():
+        tick_s = settings.run.tick_s if self.workload.has_clock else settings.chain.batch_size
+        for end_s, attempts in cut_ticks(self.workload.live, tick_s):
             while next_anchor_s <= end_s:
                 self._pass_time(next_anchor_s)
                 self._anchor()
                 next_anchor_s += interval_s
             self._pass_time(end_s)
-            self._take_requests(attempts, end_s)
+            for filings in cut_blocks(attempts, self._house_of, settings.chain.batch_size, self._block_size):
+                self._take_requests(filings, end_s)
             self.score.time_s = end_s
             self.on_tick(self.score)
         while self._agenda:
@@ -100,21 +107,8 @@ class Play:
         """Return how sensitive a record of the workload is, 0 to 3."""
         return self._sensitivities[record]
 
-    def _ticks(self) -> Iterator[tuple[int, list[Attempt]]]:
-        """Yield what gateways hand in together, with the time at which they do."""
-        settings = self.box.config
-        length = settings.run.tick_s if self.workload.has_clock else settings.chain.batch_size
-        tick: list[Attempt] = []
-        end_s = 0
-        for attempt in self.workload.live:
-            if tick and attempt.time_s >= end_s:
-                yield end_s, tick
-                tick = []
-            if not tick:
-                end_s = (attempt.time_s // length + 1) * length
-            tick.append(attempt)
-        if tick:
-            yield end_s, tick
+    def _house_of(self, attempt: Attempt) -> str:
+        return self._houses[attempt.requester]
 
     def _chain_time(self, time_s: int) -> int:
         return chain_time(self.box.config, self.workload, time_s)
@@ -133,12 +127,12 @@ class Play:
             act(time_s, subject)
         self.clock_s = self._chain_time(until_s)
 
-    def _take_requests(self, attempts: Sequence[Attempt], time_s: int) -> None:
+    def _take_requests(self, filings: Sequence[Filing], time_s: int) -> None:
         is_fresh = self.box.client.is_caught_up
         started = time.perf_counter()
-        self._file(attempts)
+        self._file(filings, time_s)
         filed = time.perf_counter()
-        decided = self._decide()
+        decided = self._decide(time_s)
         if is_fresh:
             self.directory.note_timing(
                 {
@@ -150,12 +144,12 @@ class Play:
         for episode in decided:
             self._follow_decision(episode, time_s)
 
-    def _decide(self) -> list[Episode]:
+    def _decide(self, time_s: int) -> list[Episode]:
         """Let the agent decide what is final and return the episodes concerned."""
         receipts = self.agent.step()
         self.gas.charge("decision", len(receipts))
         at, decided = self.box.client.at, []
-        outcomes = {Hash32(event.args["request"]): event for event in self._events("AccessDecided")}
+        outcomes = self.standing.follow(AGENT, time_s)
         for receipt in receipts:
             episode = self._undecided.pop(receipt["request"])
             event = outcomes[episode.request.id]
@@ -164,54 +158,48 @@ class Play:
             episode.verdict = receipt["verdict"]
             episode.outcome = Status(event.args["outcome"])
             episode.basis = Basis(event.args["basis"])
-            episode.granted_until_s = event.args["until"]
             decided.append(episode)
         return decided
 
-    def _file(self, attempts: Sequence[Attempt]) -> None:
+    def _file(self, filings: Sequence[Filing], time_s: int) -> None:
         """Let each house's gateway file what its members ask for, in one block."""
-        box, drafts = self.box, []
+        box, access = self.box, self.box.deployment.access
         now_s = self._next_block_s()
-        for attempt in attempts:
-            house = self._houses[attempt.requester]
-            request, context = box.draft_request(
-                box.account(attempt.requester).address,
-                box.account(house).address,
-                self.assets[attempt.asset],
-                find_purpose(attempt.purpose).hash,
-                ACTION_SCOPES[attempt.action],
-                until=now_s + attempt.duration_s,
-                observed=observed_of(attempt, has_clock=self.workload.has_clock),
-            )
-            drafts.append((house, Episode(attempt, request, 0), context))
-        drafts.sort(key=lambda draft: draft[0])  # contexts lie in the order in which their requests reach the chain
-        box.hand_in([context for _, _, context in drafts])
-        size = box.config.chain.batch_size
-        for house, group in groupby(drafts, key=lambda draft: draft[0]):
-            requests = [episode.request for _, episode, _ in group]
-            for start in range(0, len(requests), size):
-                box.deployment.access.request_many(
-                    box.gateway(house), box.account(house).address, requests[start : start + size]
+        filed: list[tuple[str, list[Episode]]] = []
+        contexts = []
+        for house, attempts in filings:
+            filed.append((house, []))
+            for attempt in attempts:
+                request, context = box.draft_request(
+                    box.account(attempt.requester).address,
+                    box.account(house).address,
+                    self.assets[attempt.asset],
+                    find_purpose(attempt.purpose).hash,
+                    ACTION_SCOPES[attempt.action],
+                    until=now_s + attempt.duration_s,
+                    observed=observed_of(attempt, has_clock=self.workload.has_clock),
                 )
+                filed[-1][1].append(Episode(attempt, request, time_s))
+                contexts.append(context)
+        box.hand_in(contexts)
+        for house, episodes in filed:
+            requests = [episode.request for episode in episodes]
+            access.request_many(box.gateway(house), box.account(house).address, requests)
         box.client.settle(self.clock_s)
-        self.gas.charge("request", len(attempts))
-        episodes = [episode for _, episode, _ in drafts]
-        for episode in episodes:
-            episode.requested_block = box.client.at
-            self._undecided[str(episode.request.id)] = episode
-        self.episodes += episodes
-        self.score.requests += len(episodes)
-
-    def _events(self, name: str) -> list[Event]:
-        """Return the events of ``AccessGrants`` in the block that was reached."""
-        at = self.box.client.at
-        return self.box.deployment.access.contract.events(name, at, at)
+        self.gas.charge("request", len(contexts))
+        for _, episodes in filed:
+            for episode in episodes:
+                episode.requested_block = box.client.at
+                self._undecided[str(episode.request.id)] = episode
+            self.standing.expect(episodes)
+            self.episodes += episodes
+        self.score.requests += len(contexts)
 
     def _follow_decision(self, episode: Episode, time_s: int) -> None:
         attempt = episode.attempt
         if episode.outcome is Status.GRANTED:
             self.score.granted += 1
-            self._begin_grant(episode, time_s)
+            self._plan_uses(episode, time_s)
         elif episode.outcome is Status.DENIED:
             self.score.denied += 1
         else:
@@ -221,8 +209,7 @@ class Play:
         if attempt.denied is not None and attempt.label_at_s is not None:
             self._plan(max(attempt.label_at_s, time_s), self._reveal, episode)
 
-    def _begin_grant(self, episode: Episode, time_s: int) -> None:
-        self._standing[episode.grant_key] = episode
+    def _plan_uses(self, episode: Episode, time_s: int) -> None:
         for planned in episode.attempt.uses:
             self._plan(time_s + planned.after_s, self._use, (episode, planned))
 
@@ -238,13 +225,14 @@ class Play:
         if allowed and episode.attempt.attack:
             self.harm.append((episode.attempt.requester, episode.attempt.attack, time_s))
         self.score.uses += 1
+        behind = self.standing.behind(episode) or episode
         use = Use(
             time_s=time_s,
             requester=episode.attempt.requester,
             asset=episode.attempt.asset,
             action=planned.action,
             volume_bytes=planned.volume_bytes,
-            request_id=str(episode.request.id),
+            request_id=str(behind.request.id),
             allowed=allowed,
         )
         record = {
@@ -259,8 +247,9 @@ class Play:
             "block": at,
         }
         self.directory.uses.append([record])
-        for response in self.agent.watch([use]):
-            self._note_response(response, episode, time_s, at)
+        responses = self.agent.watch([use])
+        if responses:
+            self._note_responses(responses, episode, time_s, at)
 
     def _look_up(self, episode: Episode, scope: Scope) -> Basis:
         """Ask the chain whether a use is allowed, as a gateway does, and hold the grant's end against the clock.
@@ -269,88 +258,65 @@ class Play:
         """
         request = episode.request
         basis = self.box.deployment.access.basis(request.requester, request.asset, request.purpose, scope)
-        standing = self._standing.get(episode.grant_key)
-        if basis is Basis.AGREED and standing is not None and self.clock_s > standing.granted_until_s:
-            return Basis.EXPIRED
-        return basis
+        behind = self.standing.behind(episode)
+        has_lapsed = behind is not None and self.clock_s > behind.granted_until_s
+        return Basis.EXPIRED if basis is Basis.AGREED and has_lapsed else basis
 
-    def _note_response(self, response: Response, episode: Episode, time_s: int, seen_block: int) -> None:
-        at = self.box.client.at
-        self.threats.append(ThreatSeen(response, time_s, seen_block, at, self.box.now_s, episode.attack))
-        self.score.alerts += 1
-        revoked = self._note_revocations(time_s)
-        self.gas.charge(response.action, revoked if response.action == "revoke" else 1)
-        if response.action != "quarantine":
+    def _note_responses(self, responses: Sequence[Response], episode: Episode, time_s: int, seen_block: int) -> None:
+        """Take note of what the agent did about one use, each response in a block of its own."""
+        engine, first = self.box.engine, self.box.client.at - len(responses) + 1
+        for acted_block, response in enumerate(responses, first):
+            acted_s = engine.block(acted_block).timestamp
+            self.threats.append(ThreatSeen(response, time_s, seen_block, acted_block, acted_s, episode.attack))
+        self.score.alerts += len(responses)
+        actions = {response.action for response in responses}
+        before = len(self.standing.revocations)
+        self.standing.follow(AGENT, time_s, since=first)
+        revoked = len(self.standing.revocations) - before
+        self.score.revoked += revoked
+        self.gas.charge("revoke" if revoked else max(actions, key=SEVERITY.__getitem__), revoked or len(responses))
+        if "quarantine" not in actions:
             return
         self.score.quarantined += 1
-        for standing in self._standing.values():
-            standing.is_cut_off |= standing.request.requester == episode.request.requester
+        self.standing.suspend(episode.request.requester, self.box.now_s)
         if episode.attack == NORMAL_LIFE and self.workload.has_clock:
             self._plan(time_s + self.box.config.run.guardian_delay_s, self._release, episode)
 
-    def _note_revocations(self, time_s: int) -> int:
-        """Take note of the grants that ended before their time in the block that was reached; return their number."""
-        events = self._events("AccessRevoked")
-        for event in events:
-            ended = self._standing.pop((event.args["requester"], event.args["asset"], event.args["purpose"]))
-            ended.revoked_at_s, ended.is_cut_off = time_s, True
-            self.score.revoked += 1
-        return len(events)
-
     def _release(self, _time_s: int, episode: Episode) -> None:
-        """A guardian finds a quarantine unfounded and ends it."""
-        guardian = self.box.keys.guardian
-        [receipt] = self.directory.receipts.append(
-            [guardian_receipt(str(episode.request.id), "release", str(guardian.address))]
-        )
-        self.box.deployment.sentinel.release(guardian, episode.request.requester, receipt)
-        self.box.client.settle(self.clock_s)
+        """A guardian finds a quarantine unfounded and ends it; the agent holds nothing of it against anybody."""
+        self._desk.release(episode, self.clock_s)
         self.gas.charge("release", 1)
+        self.agent.release(episode.attempt.requester)
 
     def _ask_guardian(self, episode: Episode, time_s: int) -> None:
-        """Put an escalation on the guardians' desk; they sit down to it once every ``guardian_delay_s``."""
-        every_s = self.box.config.run.guardian_delay_s
-        due_s = (time_s // every_s + 2) * every_s
-        if due_s not in self._desk:
-            self._desk[due_s] = []
-            self._plan(due_s, self._answer_all, self._desk[due_s])
-        self._desk[due_s].append(episode)
+        due_s = self._desk.put_down(episode, time_s)
+        if due_s is not None:
+            self._plan(due_s, self._hold_sitting, None)
 
-    def _answer_all(self, time_s: int, episodes: list[Episode]) -> None:
-        """Guardians answer what lies on their desk, mostly rightly, in one block; what has lapsed by then they cancel.
-
-        The agent learns what they think of a request, not whether it could still be granted.
-        """
-        box = self.box
-        guardian, sentinel = box.keys.guardian, box.deployment.sentinel
-        judged = []
-        for episode in episodes:
-            errs = _draw_chance(box.config.seed, episode.request.id) < box.config.run.guardian_error_rate
-            is_found_good = bool(episode.attempt.denied) is errs
-            is_open = episode.request.until >= self._next_block_s()
-            approves = is_found_good and is_open and sentinel.can_approve(guardian.address, episode.request)
-            episode.answer = "approve" if approves else "cancel"
-            [receipt] = self.directory.receipts.append(
-                [guardian_receipt(str(episode.request.id), episode.answer, str(guardian.address))]
-            )
-            act = sentinel.approve if approves else sentinel.cancel
-            act(guardian, episode.request, receipt)
-            judged.append((episode, is_found_good))
-        box.client.settle(self.clock_s)
-        self.gas.charge("guardian's answer", len(episodes))
-        self._note_revocations(time_s)
-        for episode, is_found_good in judged:
-            if episode.answer == "approve":
-                episode.granted_until_s = episode.request.until
-                self._begin_grant(episode, time_s)
-            self._learn(episode, time_s, denied=not is_found_good, source="guardian")
+    def _hold_sitting(self, time_s: int, _: None) -> None:
+        """Let guardians answer what waits; the agent learns what they think, also of what has lapsed by then."""
+        sitting = self._desk.sit(time_s, self.clock_s, self._next_block_s)
+        self.gas.charge("guardian's answer", sitting.sent)
+        before = len(self.standing.revocations)
+        if sitting.sent:
+            self.standing.follow(GUARDIAN, time_s, since=sitting.first_block)
+        self.score.revoked += len(self.standing.revocations) - before
+        for episode, is_good in sitting.judged:
+            if episode.answer == APPROVE:
+                self._plan_uses(episode, time_s)
+            is_final = episode.attempt.label_at_s is None
+            self._learn(episode, time_s, denied=not is_good, source="guardian", is_final=is_final)
+        for episode in sitting.left:
+            self._ask_guardian(episode, time_s)
 
     def _reveal(self, time_s: int, episode: Episode) -> None:
-        self._learn(episode, time_s, denied=bool(episode.attempt.denied), source="review")
+        denied = bool(episode.attempt.denied)
+        self._learn(episode, time_s, denied=denied, source="review", is_final=True)
 
-    def _learn(self, episode: Episode, time_s: int, *, denied: bool, source: str) -> None:
+    def _learn(self, episode: Episode, time_s: int, *, denied: bool, source: str, is_final: bool) -> None:
+        """Show the agent a label; a review has the last word, and puts right what a guardian got wrong."""
         request_id = str(episode.request.id)
-        if not self.agent.has_scored(request_id):
+        if not self.agent.has_scored(request_id) or not self.agent.learn(request_id, denied, is_final=is_final):
             return
         record = {
             "number": len(self.directory.outcomes) + 1,
@@ -361,7 +327,6 @@ class Play:
             "block": self.box.client.at,
         }
         self.directory.outcomes.append([record])
-        self.agent.learn(request_id, denied)
 
     def _anchor(self) -> None:
         """Put what was recorded since the last time under a Merkle root on chain."""
@@ -375,8 +340,3 @@ class Play:
                 streams += 1
         box.client.settle(self.clock_s)
         self.gas.charge("anchor", streams)
-
-
-def _draw_chance(seed: int, request_id: Hash32) -> float:
-    """Return a number in [0, 1) that follows from the seed and the request alone, whatever came before."""
-    return int.from_bytes(keccak(seed.to_bytes(8, "big") + request_id)[:8], "big") / 2**64

@@ -7,17 +7,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
 from chainsec.errors import BadInput, ConfigError
 from chainsec.primitives import ACTION_SCOPES
-from chainsec.scenarios.defects import Defects, RowDefect
+from chainsec.scenarios.defects import Defects, RowDefect, bad_input
 from chainsec.scenarios.extraction import DEFAULT_ORGANISATION, Extracted, Extractor
+from chainsec.scenarios.field_readers import field_name
 from chainsec.scenarios.logs import open_log
 from chainsec.scenarios.mapping import LogMapping, load_mapping
 from chainsec.scenarios.workload import Attempt, ConsentTerms, Member, Record, Workload
 
 CONSENT_MARGIN_S = 30 * 24 * 3600
+MOST_SPAN_S = 20 * 366 * 24 * 3600
+"""The longest that a log may last: beyond that a time is mistyped, and no chain of a run lasts as long."""
 _ROWS_PER_PROGRESS = 2_000
 
 Progress = Callable[[int, int | None], None]
@@ -96,6 +100,17 @@ def _split(attempts: Sequence[Attempt], history: float, log: str) -> int:
     return at
 
 
+def _check_span(attempts: Sequence[Attempt], log: str, field_of_time: str) -> None:
+    """Refuse times too far apart by the row that lies furthest from the others. Raises: BadInput."""
+    first, middle, last = attempts[0], attempts[len(attempts) // 2], attempts[-1]
+    if last.time_s - first.time_s <= MOST_SPAN_S:
+        return
+    odd = last if last.time_s - middle.time_s >= middle.time_s - first.time_s else first
+    shown = datetime.fromtimestamp(odd.time_s, UTC).date().isoformat()
+    reason = f"{shown} is more than 20 years from other rows of this log; is the year mistyped?"
+    raise bad_input(log, odd.row, reason, field_of_time)
+
+
 def _grant_consents(found: Sequence[Extracted], members: Mapping[str, str], until_s: int) -> tuple[ConsentTerms, ...]:
     scopes: dict[tuple[str, str, str], int] = {}
     for attempt, _, _ in found:
@@ -128,7 +143,6 @@ def build_replay(
     history: float = 0.5,
     limit: int | None = None,
     skip_bad: bool = False,
-    seed: int = 0,  # noqa: ARG001 - every scenario takes the run's seed; the order of a log leaves nothing to draw
     on_progress: Progress | None = None,
 ) -> ReplayWorkload:
     """Return the workload that replays ``log``.
@@ -142,12 +156,12 @@ def build_replay(
         history: share of the rows, earliest first, that the agent learns from, in (0, 1).
         limit: take only the first so many good rows of the file, at least 2.
         skip_bad: count bad rows instead of failing at the first.
-        seed: the run's seed.
         on_progress: called with the bytes read and the bytes in all.
 
     Raises:
         ConfigError: ``history`` or ``limit`` out of range, an empty side, or a bad mapping.
-        BadInput: a bad row, named by file, line and field; a missing column; a log without a usable row.
+        BadInput: a bad row, named by file, line and field; a missing column; a log without a usable row; times
+            more than 20 years apart.
 
     >>> import tempfile, pathlib
     >>> path = pathlib.Path(tempfile.mkdtemp()) / "log.csv"
@@ -170,6 +184,8 @@ def build_replay(
     out_of_order = _count_late(found)
     found.sort(key=lambda one: one.attempt.time_s)
     attempts = [one.attempt for one in found]
+    if mapping.time is not None:
+        _check_span(attempts, str(log), field_name(mapping.time))
     at = _split(attempts, history, str(log))
 
     members: dict[str, str] = {}

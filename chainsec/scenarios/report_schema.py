@@ -11,6 +11,7 @@ from typing import Any, Literal, Self
 from pydantic import JsonValue, model_validator
 
 from chainsec.digest import canonical_json, digest_json
+from chainsec.scenarios.report_quality import RULES, AttackOutcome, Measures, Quality
 from chainsec.scenarios.report_series import (
     Alert,
     Amount,
@@ -21,7 +22,6 @@ from chainsec.scenarios.report_series import (
     Histogram,
     Part,
     Quantiles,
-    Rate,
     ScoreHistogram,
     ScoreMark,
     Seconds,
@@ -29,6 +29,7 @@ from chainsec.scenarios.report_series import (
 )
 
 __all__ = [
+    "RULES",
     "WALL_CLOCK_FIELDS",
     "Alert",
     "AttackOutcome",
@@ -55,7 +56,7 @@ __all__ = [
     "deterministic_part",
 ]
 
-WALL_CLOCK_FIELDS: tuple[tuple[str, ...], ...] = (("latency", "decision_ms"), ("throughput",))
+WALL_CLOCK_FIELDS: tuple[tuple[str, ...], ...] = (("latency", "decision_ms"), ("latency", "batch_ms"), ("throughput",))
 """Paths that depend on the machine. Everything else is the same for two runs of one seed."""
 
 
@@ -92,12 +93,23 @@ class Run(Part):
 
 
 class Requests(Part):
-    """Requests in the log: ``total`` = ``history`` (learned from) + ``live`` (decided) + ``skipped`` (bad lines)."""
+    """Requests in the log: ``total`` = ``history`` (learned from) + ``live`` (decided) + ``skipped`` (bad lines).
+
+    Args:
+        skipped_by_reason: number of bad lines by kind of defect.
+        skipped_rows: the first of them as (line, what is wrong).
+        out_of_order: rows that stood after a row of a later time.
+        notes: what stands in for what the log does not have, and how else it was read.
+    """
 
     total: Count
     history: Count
     live: Count
     skipped: Count
+    skipped_by_reason: Mapping[str, Count] = {}
+    skipped_rows: tuple[tuple[Count, str], ...] = ()
+    out_of_order: Count = 0
+    notes: tuple[str, ...] = ()
 
     @model_validator(mode="after")
     def _adds_up(self) -> Self:
@@ -113,7 +125,16 @@ class Decisions(Part):
         granted: live requests granted by the agent's verdict and the contract.
         denied: live requests denied by either.
         escalated: live requests passed to a guardian.
-        revoked: grants taken back.
+        approved: of the escalated ones, approved by a guardian.
+        cancelled: of the escalated ones, refused by a guardian.
+        lapsed: of the escalated ones, lapsed before a guardian could approve them.
+        revoked: grants taken back while they stood.
+        revoked_by_agent: of these, in answer to a threat.
+        revoked_by_guardian: of these, with a request that a guardian cancelled.
+        revoked_after_expiry: grants taken back that had expired by then.
+        honest_cut_off_by_agent: grants of good requests ended by the agent while they stood: taken back, or their
+            holder quarantined.
+        honest_cut_off_by_guardian: grants of good requests taken back by guardians while they stood.
         quarantined: times a requester was cut off.
         alerts: threats raised on chain.
         overruled_by_contract: verdicts of the agent that the contract lowered, counted as what they became.
@@ -122,101 +143,45 @@ class Decisions(Part):
     granted: Count
     denied: Count
     escalated: Count
+    approved: Count
+    cancelled: Count
+    lapsed: Count
     revoked: Count
+    revoked_by_agent: Count
+    revoked_by_guardian: Count
+    revoked_after_expiry: Count
+    honest_cut_off_by_agent: Count
+    honest_cut_off_by_guardian: Count
     quarantined: Count
     alerts: Count
     overruled_by_contract: Count
 
-
-class AttackOutcome(Part):
-    """What became of one kind of attack.
-
-    Args:
-        requests: live requests of this kind.
-        denied: of these, denied.
-        escalated: of these, passed to a guardian.
-        stopped: denied or escalated before any data was handed out.
-        revoked_later: granted first, revoked afterwards.
-        recall: ``stopped / requests``; None without requests.
-        leaked_bytes: handed out to this kind of attack; None where the log has no uses.
-        leaked_records: distinct records handed out to it.
-    """
-
-    requests: Count
-    denied: Count
-    escalated: Count
-    stopped: Count
-    revoked_later: Count
-    recall: Rate | None
-    leaked_bytes: Count | None = None
-    leaked_records: Count | None = None
-
     @model_validator(mode="after")
-    def _fits(self) -> Self:
-        if self.stopped != self.denied + self.escalated:
-            raise ValueError(f"stopped {self.stopped} is not {self.denied} denied + {self.escalated} escalated")
-        if self.stopped + self.revoked_later > self.requests:
-            raise ValueError(f"more outcomes than the {self.requests} requests")
-        if (self.recall is None) != (self.requests == 0):
-            raise ValueError("recall exists exactly where there are requests")
+    def _adds_up(self) -> Self:
+        if self.revoked != self.revoked_by_agent + self.revoked_by_guardian:
+            raise ValueError(f"revoked {self.revoked} is not the agent's and the guardians' together")
+        if self.approved + self.cancelled + self.lapsed > self.escalated:
+            raise ValueError(f"more answers than the {self.escalated} escalated")
         return self
-
-
-class Measures(Part):
-    """How well one way of deciding tells bad requests from good ones, over the labelled live requests.
-
-    Args:
-        auc: area under the ROC curve of the score; None where one class is missing.
-        average_precision: area under the precision-recall curve.
-        denial_recall_at_1pct: bad requests caught when the score may refuse 1 % of the good ones.
-        denial_recall_at_5pct: the same at 5 %.
-        denial_recall_at_10pct: the same at 10 %.
-        good_requests: labelled live requests that had to be granted.
-        bad_requests: labelled live requests that had to be denied.
-        bad_stopped_rate: bad requests denied or escalated, as decided.
-        good_denied_rate: good requests denied, as decided.
-        good_escalated_rate: good requests passed to a guardian, as decided.
-        leaked_bytes: handed out for bad requests; None where the log has no uses.
-        leaked_records: distinct records handed out for bad requests.
-        per_attack: kind of attack to what became of it.
-    """
-
-    auc: Rate | None
-    average_precision: Rate | None
-    denial_recall_at_1pct: Rate | None
-    denial_recall_at_5pct: Rate | None
-    denial_recall_at_10pct: Rate | None
-    good_requests: Count
-    bad_requests: Count
-    bad_stopped_rate: Rate | None
-    good_denied_rate: Rate | None
-    good_escalated_rate: Rate | None
-    leaked_bytes: Count | None = None
-    leaked_records: Count | None = None
-    per_attack: Mapping[str, AttackOutcome] = {}
-
-
-class Quality(Measures):
-    """The agent's measures, and those of simpler ways of deciding on the same log.
-
-    Args:
-        baselines: name (``grant all``, ``rules only``) to its measures.
-    """
-
-    baselines: Mapping[str, Measures] = {}
 
 
 class Latency(Part):
     """How long things take.
 
     Args:
-        decision_blocks: from the request's block to its decision's block.
-        decision_ms: wall-clock time of one decision in the agent. Depends on the machine.
+        tick_wait_s: simulated seconds from asking until the gateway hands the request in; None without a clock.
+        decision_blocks: from the request's block to its decision's block. Blocks are made on demand on a chain of one
+            validator, so that this is 1 by construction.
+        decision_ms: wall-clock time of a batch of decisions, scoring to block, divided by their number. Depends on the
+            machine.
+        batch_ms: wall-clock time of the whole batch that a decision stands in: how long its request waits.
         revocation_blocks: from the block in which a threat was seen to the block that revokes.
     """
 
+    tick_wait_s: Quantiles | None
     decision_blocks: Quantiles | None
     decision_ms: Quantiles | None
+    batch_ms: Quantiles | None
     revocation_blocks: Quantiles | None
 
 

@@ -143,8 +143,8 @@ class Series(Part):
         curves: ``agent`` and the names of the baselines that have a score, to their curves.
         decisions_over_time: in time order.
         revocation_blocks: blocks from threat seen to revoked.
-        revocation_s: simulated seconds from the first use that an attack got through to the block that cut it off.
-        reads_before_revocation: uses that an attack had got through when it was cut off.
+        revocation_s: simulated seconds from the first use that an attack got through to the block that answers it.
+        reads_before_revocation: uses that an attack had got through by then.
     """
 
     scores: ScoreHistogram | None = None

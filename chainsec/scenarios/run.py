@@ -15,20 +15,22 @@ from chainsec import __version__
 from chainsec.defence.detectors import UseMonitor
 from chainsec.defence.observation import Observation, Use
 from chainsec.defence.training import train_risk_model
-from chainsec.digest import digest_json, keccak
-from chainsec.errors import BadInput, RunMismatch
+from chainsec.digest import digest_json
+from chainsec.errors import BadInput, ConfigError, RunMismatch
 from chainsec.ledger.engine import open_engine
 from chainsec.sandbox import Sandbox
-from chainsec.scenarios import measure
+from chainsec.scenarios import comparison, measure
 from chainsec.scenarios.audit import REPORT, find_broken_seal, verify_run
 from chainsec.scenarios.directory import FORMAT, MODELS, SEAL, SETTINGS, RunDirectory, discard_run
 from chainsec.scenarios.episodes import Score, observed_of
 from chainsec.scenarios.hospital import hospital
 from chainsec.scenarios.mapping import load_mapping
+from chainsec.scenarios.origin import run_key_seed
 from chainsec.scenarios.play import Play
-from chainsec.scenarios.replay import build_replay
+from chainsec.scenarios.replay import MOST_SPAN_S, build_replay
 from chainsec.scenarios.report_schema import Audit, Report, Run
-from chainsec.scenarios.stage import LEAD_S, set_stage
+from chainsec.scenarios.report_series import LAST_SECOND_S
+from chainsec.scenarios.stage import LEAD_S, row_pace_s, set_stage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -40,8 +42,9 @@ if TYPE_CHECKING:
     from chainsec.scenarios.workload import Attempt, Workload
 
 ENGINE = "eth-tester"
-_LATEST_S = 2**39
-"""Far beyond any log, and early enough for whatever is granted then to end within the chain's 40 bits."""
+_YEAR_S = 366 * 86_400
+_LATEST_S = LAST_SECOND_S - 2 * 366 * 86_400
+"""The last time of a live request: whatever it leads to is over before calendars end, within the chain's 40 bits."""
 
 
 class Watcher(Protocol):
@@ -97,6 +100,7 @@ def replay_scenario(
     """
     found = load_mapping(mapping)
     digest = _digest_log(log)
+    name = log.name.encode("utf-8", "backslashreplace").decode()  # a name may hold bytes that are no text
     parameters = {
         "log_sha256": digest,
         "mapping_digest": found.digest(),
@@ -106,7 +110,7 @@ def replay_scenario(
     }
     return Scenario(
         "replay",
-        f"replay of {log.name}",
+        f"replay of {name}",
         parameters,
         lambda on_step: build_replay(
             log,
@@ -116,7 +120,7 @@ def replay_scenario(
             skip_bad=skip_bad,
             on_progress=lambda done, total: on_step("log", done, total or done),
         ),
-        source=log.name,
+        source=name,
     )
 
 
@@ -143,6 +147,7 @@ def run_scenario(
     publish: Callable[[Path, Report], object],
     *,
     is_fresh: bool = False,
+    processes: int = 1,
 ) -> Report:
     """Play ``scenario`` in the directory ``path`` and return its report.
 
@@ -156,6 +161,7 @@ def run_scenario(
         watcher: told how it proceeds.
         publish: writes the report into the directory before the run is sealed.
         is_fresh: delete what an earlier run has left in the directory, once it is known that this one can begin.
+        processes: how many may execute blocks at once in the audit, this one included.
 
     Raises:
         BadInput: the log cannot be read or its times cannot stand on a chain; nothing was written then.
@@ -178,7 +184,9 @@ def run_scenario(
         if directory.is_finished:
             return _read_report(path)
         play = _play(workload, config, directory, watcher)
-        summary = verify_run(path, lambda done, total: watcher.on_step("audit", done, total), is_own=True)
+        summary = verify_run(
+            path, lambda done, total: watcher.on_step("audit", done, total), is_own=True, processes=processes
+        )
         report = _report(scenario, settings, play, directory.timings(), summary)
         publish(path, report)
         directory.seal()
@@ -187,7 +195,9 @@ def run_scenario(
 
 def _place_genesis(config: Config, workload: Workload, source: str) -> Config:
     """Return ``config`` with a genesis that leaves a day for setting the stage before the first live request."""
+    config = config.model_copy(update={"run": config.run.model_copy(update={"has_clock": workload.has_clock})})
     if not workload.has_clock:
+        _check_pace(config, workload)
         return config
     first, last = workload.live[0], workload.live[-1]
     if first.time_s <= LEAD_S or last.time_s >= _LATEST_S:
@@ -196,6 +206,19 @@ def _place_genesis(config: Config, workload: Workload, source: str) -> Config:
         raise BadInput(f"{place}: {late.time_s} s since 1970 cannot stand on a chain", path=source, line=late.row)
     chain = config.chain.model_copy(update={"genesis_time_s": first.time_s - LEAD_S})
     return config.model_copy(update={"chain": chain})
+
+
+def _check_pace(config: Config, workload: Workload) -> None:
+    """Refuse settings under which rows without times would last longer than a log may. Raises: ConfigError."""
+    rows, limits = workload.live[-1].time_s, config.limits
+    span_s = rows * row_pace_s(config)
+    if span_s > MOST_SPAN_S:
+        raise ConfigError(
+            f"limits.window_s {limits.window_s} with limits.grants_per_window {limits.grants_per_window} stretches "
+            f"{rows} rows without times over {span_s // _YEAR_S} years of chain time, more than 20",
+            field="limits.window_s",
+            value=limits.window_s,
+        )
 
 
 def _read_report(path: Path) -> Report:
@@ -215,7 +238,7 @@ def _play(workload: Workload, config: Config, directory: RunDirectory, watcher: 
     directory.keep_model(model.digest, files)
     watcher.on_step("model", 1, 1)
     chain = config.chain
-    key_seed = keccak(b"chainsec run" + config.seed.to_bytes(8, "big"))
+    key_seed = run_key_seed(config.seed)
     with (
         open_engine(
             ENGINE, path=directory.chain_path, chain_id=chain.chain_id, accounts=(), genesis_time=chain.genesis_time_s
@@ -293,7 +316,7 @@ def _report(
     summary: AuditSummary,
 ) -> Report:
     workload, config = play.workload, play.box.config
-    agent, baselines = measure.judge_by_agent(play.episodes), measure.judge_by_baselines(workload)
+    agent, baselines = comparison.judge_by_agent(play), comparison.judge_by_baselines(play)
     span_s = workload.live[-1].time_s - workload.live[0].time_s
     return Report(
         run=Run(
@@ -312,7 +335,7 @@ def _report(
         ),
         requests=measure.count_requests(workload),
         decisions=measure.count_decisions(play),
-        quality=measure.measure_quality(agent, baselines),
+        quality=comparison.measure_quality(agent, baselines),
         latency=measure.measure_latency(play, timings),
         cost=measure.measure_cost(play),
         throughput=measure.measure_throughput(timings),

@@ -41,10 +41,12 @@ def set_stage(
         workload: what is to be introduced.
         on_step: told what is being done, how much of it is done, and of how much.
     """
-    for name in workload.organisations:
-        box.introduce_organisation(name)
-    box.client.settle()
-    for done, batch in _batches(workload.members, _TRANSACTIONS_PER_BLOCK):
+    block_size = most_transactions(box)
+    for _, names in _batches(workload.organisations, block_size):
+        for name in names:
+            box.introduce_organisation(name)
+        box.client.settle()
+    for done, batch in _batches(workload.members, block_size):
         for member in batch:
             box.introduce_member(member.organisation, member.name)
         box.client.settle()
@@ -72,12 +74,28 @@ def chain_time(config: Config, workload: Workload, time_s: int) -> int:
     """Return the block time for a workload's time.
 
     Rows of a log without times start a day after genesis and follow each other at the pace that the agent's budget of
-    grants allows, so that a log of years is not squeezed into one window.
+    grants allows, so that a log of years is not squeezed into one window. What comes after the last rows are handed
+    in is counted in seconds.
     """
     if workload.has_clock:
         return time_s
-    pace_s = -(-config.limits.window_s // max(1, config.limits.grants_per_window))
-    return config.chain.genesis_time_s + LEAD_S + time_s * pace_s
+    rows = min(time_s, workload.live[-1].time_s + config.chain.batch_size)
+    return config.chain.genesis_time_s + LEAD_S + rows * row_pace_s(config) + time_s - rows
+
+
+def row_pace_s(config: Config) -> int:
+    """Return the chain time from one row of a log without times to the next, seconds.
+
+    >>> from chainsec.config import Config
+    >>> row_pace_s(Config())
+    173
+    """
+    return -(-config.limits.window_s // max(1, config.limits.grants_per_window))
+
+
+def most_transactions(box: Sandbox) -> int:
+    """Return how many transactions are sure to fit into one block, whatever gas each of them takes; at least 1."""
+    return max(1, min(_TRANSACTIONS_PER_BLOCK, box.engine.block_gas_limit // box.config.chain.transaction_gas))
 
 
 def _give_consents(
@@ -106,7 +124,7 @@ def _give_consents(
             if len(consents) > _ITEMS_PER_TRANSACTION:
                 box.client.settle()
                 on_step("consents", given, len(standing))
-        if sent % _TRANSACTIONS_PER_BLOCK == 0:
+        if sent % most_transactions(box) == 0:
             box.client.settle()
             on_step("consents", given, len(standing))
     box.client.settle()

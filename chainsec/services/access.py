@@ -9,7 +9,7 @@ from enum import IntEnum
 from typing import TYPE_CHECKING
 
 from chainsec.errors import AccessDenied
-from chainsec.primitives import Scope
+from chainsec.primitives import ZERO_HASH, Hash32, Scope
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from chainsec.ledger.account import Account
     from chainsec.ledger.client import Client
     from chainsec.ledger.contract import Contract
-    from chainsec.primitives import AccessRequest, Address, Hash32
+    from chainsec.primitives import AccessRequest, Address
 
 
 class Status(IntEnum):
@@ -65,6 +65,8 @@ class Access:
     def request_many(self, gateway: Account, organisation: Address, items: Sequence[AccessRequest]) -> list[Hash32]:
         """Send one transaction with requests of an organisation's members; return their identifiers.
 
+        One request that the contract refuses (it stands already, or has run out) turns all of them back.
+
         Raises:
             ValueError: no requests, or one on behalf of another organisation.
         """
@@ -99,8 +101,23 @@ class Access:
 
     def status_of(self, request_id: Hash32) -> Status:
         """Return where a request stands; ``NONE`` where nobody made it."""
-        status, _ = self._client.call(self.contract, "statusOf", request_id)
-        return Status(status)
+        return Status(self._client.call(self.contract, "statusOf", request_id))
+
+    def request_behind(self, requester: Address, asset: Hash32, purpose: Hash32) -> Hash32 | None:
+        """Return the identifier of the request that the latest grant answers, or None where no grant stands.
+
+        What a gateway names when it logs a use: of several requests for the same, only this one's grant can be ended.
+        """
+        request_id, *_ = self._client.call(self.contract, "grantOf", requester, asset, purpose)
+        return None if request_id == ZERO_HASH else Hash32(request_id)
+
+    def quarantined_until_s(self, requester: Address) -> int:
+        """Return the last second for which ``requester`` is cut off, Unix time; 0 or past: it is not."""
+        return int(self._client.call(self.contract, "quarantinedUntil", requester))
+
+    def is_paused(self) -> bool:
+        """Tell whether all access stands still."""
+        return bool(self._client.call(self.contract, "isPaused"))
 
     def set_door(self, admin: Account, door: Address) -> None:
         """Send: decisions, revocations and quarantines come through the contract ``door`` only."""

@@ -52,6 +52,47 @@ class Authority:
         """Send: ``door`` is the only contract whose functions can be opened to the agent. Works once."""
         self._send(admin, "setAgentDoor", door)
 
+    def schedule(
+        self, caller: Account, target: Contract, function: str, *arguments: object, earliest_s: int | None = None
+    ) -> None:
+        """Send: announce a call that waits for ``caller``'s delay; guardians can cancel it until it is made.
+
+        Once it is due, and within a week from then, ``caller`` makes the very same call.
+
+        Args:
+            caller: who announces it and will make it.
+            target: contract to be called.
+            function: its name.
+            arguments: its arguments, exactly as they will be.
+            earliest_s: from when on it may be made, Unix time, not before the delay is over; at its end where omitted.
+        """
+        self._send(caller, "schedule", target.address, target.encode(function, *arguments), earliest_s or 0)
+
+    def cancel(self, guardian: Account, caller: Address, target: Contract, function: str, *arguments: object) -> None:
+        """Send: the call that ``caller`` announced is not to be made; whoever announced it may take it back too."""
+        self._send(guardian, "cancel", caller, target.address, target.encode(function, *arguments))
+
+    def due_s(self, caller: Address, target: Contract, function: str, *arguments: object) -> int | None:
+        """Return from when on ``caller`` may make a call that it announced, Unix time.
+
+        None where it was not announced, was made or cancelled since, or the week in which it could be made is over.
+        """
+        data = target.encode(function, *arguments)
+        operation = self._client.call(self.contract, "hashOperation", caller, target.address, data)
+        return int(self._client.call(self.contract, "getSchedule", operation)) or None
+
+    def close(self, admin: Account, target: Contract) -> None:
+        """Send: break-glass; no role calls ``target`` any more, guardians neither, until ``reopen``."""
+        self._send(admin, "setTargetClosed", target.address, True)  # noqa: FBT003 - the contract's own argument
+
+    def reopen(self, admin: Account, target: Contract) -> None:
+        """Send: ``target`` answers its roles again."""
+        self._send(admin, "setTargetClosed", target.address, False)  # noqa: FBT003 - the contract's own argument
+
+    def is_closed(self, target: Contract) -> bool:
+        """Tell whether ``target`` was closed."""
+        return bool(self._client.call(self.contract, "isTargetClosed", target.address))
+
     def has_role(self, role: Role, account: Address) -> bool:
         """Tell whether ``account`` holds ``role`` now."""
         is_member, _ = self._client.call(self.contract, "hasRole", role, account)

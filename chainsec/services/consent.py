@@ -27,7 +27,7 @@ _CONSENT_TYPE = [
     {"name": "scope", "type": "uint8"},
     {"name": "until", "type": "uint40"},
     {"name": "record", "type": "bytes32"},
-    {"name": "nonce", "type": "uint256"},
+    {"name": "replaces", "type": "uint40"},
     {"name": "deadline", "type": "uint256"},
 ]
 
@@ -74,8 +74,18 @@ class Consent:
             raise ValueError("there is nothing to consent to")
         self._send(owner, "giveMany", [item.as_tuple() for item in terms])
 
-    def sign(self, owner: Account, terms: Terms, *, nonce: int, deadline_s: int) -> bytes:
-        """Return the controller's EIP-712 signature over ``terms``, 65 bytes, for ``give_signed``."""
+    def sign(self, owner: Account, terms: Terms, *, replaces: int, deadline_s: int) -> bytes:
+        """Return the controller's EIP-712 signature over ``terms``, 65 bytes, for ``give_signed``.
+
+        It counts as long as the consent for the same asset, grantee and purpose stays as it is: whatever gives,
+        withdraws or revokes it in between makes the signature worthless.
+
+        Args:
+            owner: the controller's key.
+            terms: what is allowed.
+            replaces: the consent's version now, from ``version_of``; 0 where there was never one.
+            deadline_s: last second in which the signature counts, Unix time.
+        """
         message = dict(zip((field["name"] for field in _CONSENT_TYPE[:6]), terms.as_tuple(), strict=True))
         domain = {
             "name": "ChainSec ConsentLedger",
@@ -86,21 +96,34 @@ class Consent:
         signable = encode_typed_data(
             domain_data=domain,
             message_types={"Consent": _CONSENT_TYPE},
-            message_data={**message, "grantee": str(terms.grantee), "nonce": nonce, "deadline": deadline_s},
+            message_data={**message, "grantee": str(terms.grantee), "replaces": replaces, "deadline": deadline_s},
         )
         return owner.sign_digest(keccak(b"\x19" + signable.version + signable.header + signable.body))
 
     def give_signed(self, sender: Account, terms: Terms, *, deadline_s: int, signature: bytes) -> None:
-        """Send ``terms`` that the owner signed; anybody may, once, until the deadline."""
+        """Send ``terms`` that the owner signed; anybody may, until the deadline or the consent's next change."""
         self._send(sender, "giveBySig", terms.as_tuple(), deadline_s, signature)
 
-    def nonce_of(self, controller: Address) -> int:
-        """Return the nonce that ``controller``'s next signature must carry."""
-        return int(self._client.call(self.contract, "nonces", controller))
+    def version_of(self, asset: Hash32, grantee: Address, purpose: Hash32) -> int:
+        """Return how often this consent was given or ended; 0 where it was never given."""
+        _, version, _, _ = self._client.call(self.contract, "consentOf", asset, grantee, purpose)
+        return int(version)
 
     def withdraw(self, owner: Account, asset: Hash32, grantee: Address, purpose: Hash32) -> None:
         """Send: the owner takes the consent back. Grants that rest on it end in the same block."""
         self._send(owner, "withdraw", asset, Address(grantee), purpose)
+
+    def revoke(self, guardian: Account, asset: Hash32, grantee: Address, purpose: Hash32, *, reason: Hash32) -> None:
+        """Send: guardians end a consent that is not theirs, for instance on a court's order.
+
+        Args:
+            guardian: who ends it.
+            asset: what it is about.
+            grantee: who may use it so far.
+            purpose: hash of the purpose's IRI.
+            reason: hash of the order that explains it.
+        """
+        self._send(guardian, "revoke", asset, Address(grantee), purpose, reason)
 
     def is_valid(self, asset: Hash32, grantee: Address, purpose: Hash32) -> bool:
         """Tell whether a consent is in force."""

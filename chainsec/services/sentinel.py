@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from chainsec.config import Limits
 from chainsec.digest import keccak
 from chainsec.errors import ContractReverted
 
@@ -20,6 +21,22 @@ if TYPE_CHECKING:
 
 _SEVERITIES = range(1, 4)
 _ANY_RECEIPT = b"\x01".rjust(32, b"\0")
+
+
+def limit_fields(limits: Limits) -> tuple[int, ...]:
+    """Return ``limits`` in the order of the Solidity struct.
+
+    >>> limit_fields(Limits(sensitivity_ceiling=1, window_s=600))[:2]
+    (1, 600)
+    """
+    return (
+        limits.sensitivity_ceiling,
+        limits.window_s,
+        limits.grants_per_window,
+        limits.restrictions_per_window,
+        limits.max_quarantine_s,
+        limits.max_grant_s,
+    )
 
 
 class Sentinel:
@@ -41,8 +58,8 @@ class Sentinel:
         self._send(agent, "decideMany", items)
 
     def revoke(self, agent: Account, request: AccessRequest, receipt: Hash32) -> None:
-        """Send: the grant that ``request`` led to ends."""
-        self._send(agent, "revoke", request.requester, request.asset, request.purpose, receipt)
+        """Send: the grant that answers ``request`` ends; where another request's grant has replaced it, none does."""
+        self._send(agent, "revoke", request.as_tuple(), receipt)
 
     def quarantine(self, agent: Account, requester: Address, ttl_s: int, receipt: Hash32) -> None:
         """Send: ``requester`` is cut off for ``ttl_s`` seconds."""
@@ -70,9 +87,14 @@ class Sentinel:
         _, restrictions = self._client.call(self.contract, "budgetLeft")
         return int(restrictions)
 
+    def grants_left(self) -> int:
+        """Return how many grants the agent has left in the current window."""
+        grants, _ = self._client.call(self.contract, "budgetLeft")
+        return int(grants)
+
     def can_revoke(self, agent: Address, request: AccessRequest) -> bool:
         """Tell whether ``revoke`` would go through now, by trying it without effect."""
-        return self._would_pass(agent, "revoke", request.requester, request.asset, request.purpose, _ANY_RECEIPT)
+        return self._would_pass(agent, "revoke", request.as_tuple(), _ANY_RECEIPT)
 
     def can_quarantine(self, agent: Address, requester: Address, ttl_s: int) -> bool:
         """Tell whether ``quarantine`` would go through now."""
@@ -87,7 +109,7 @@ class Sentinel:
         self._send(guardian, "approve", request.as_tuple(), receipt)
 
     def cancel(self, guardian: Account, request: AccessRequest, receipt: Hash32) -> None:
-        """Send: guardians deny ``request`` and end the grant it led to."""
+        """Send: guardians deny ``request`` and end the grant that answers it, not another request's for the same."""
         self._send(guardian, "cancel", request.as_tuple(), receipt)
 
     def release(self, guardian: Account, requester: Address, receipt: Hash32) -> None:
@@ -97,6 +119,30 @@ class Sentinel:
     def suspend_agent(self, guardian: Account) -> None:
         """Send: the agent is out of service at once."""
         self._send(guardian, "suspendAgent")
+
+    def resume_agent(self, policy: Account) -> None:
+        """Send: the agent is back in service. ``Authority.schedule(policy, contract, "resumeAgent")`` comes first."""
+        self._send(policy, "resumeAgent")
+
+    def set_limits(self, policy: Account, limits: Limits) -> None:
+        """Send: ``limits`` are in force.
+
+        ``Authority.schedule(policy, contract, "setLimits", limit_fields(limits))`` comes first, with the same limits.
+        """
+        self._send(policy, "setLimits", limit_fields(limits))
+
+    def limits(self) -> Limits:
+        """Return the limits in force."""
+        fields = self._client.call(self.contract, "limitsInForce")
+        return Limits(**dict(zip(Limits.model_fields, fields, strict=True)))
+
+    def is_agent_suspended(self) -> bool:
+        """Tell whether guardians took the agent out of service."""
+        return bool(self._client.call(self.contract, "isAgentSuspended"))
+
+    def shielded_until_s(self, requester: Address) -> int:
+        """Return the last second for which guardians shield ``requester`` from quarantine, Unix time; 0 for never."""
+        return int(self._client.call(self.contract, "shieldedUntil", requester))
 
     def _would_pass(self, sender: Address, function: str, *arguments: object) -> bool:
         try:

@@ -79,10 +79,16 @@ interface IAccessGrants {
     }
 
     /// @notice A grant as gateways read it.
+    /// @param request identifier of the request that it answers.
+    /// @param organisation on whose behalf.
+    /// @param until last second.
+    /// @param consentVersion the consent that it rests on; it ends with that version.
+    /// @param scope what it allows.
     struct Grant {
+        bytes32 request;
         address organisation;
         uint40 until;
-        uint48 consentVersion;
+        uint40 consentVersion;
         uint8 scope;
     }
 
@@ -101,7 +107,7 @@ interface IAccessGrants {
     event AccessDecided(bytes32 indexed request, Status outcome, Basis basis, uint40 until, bytes32 receipt);
     /// @notice A decision came too late: the request had been decided before.
     event DecisionSkipped(bytes32 indexed request, bytes32 receipt);
-    /// @notice A grant ended before its time.
+    /// @notice A grant ended before its time: the one that stood for these three.
     event AccessRevoked(address indexed requester, bytes32 indexed asset, bytes32 indexed purpose, bytes32 receipt);
     /// @notice A requester is cut off.
     event RequesterQuarantined(address indexed requester, uint40 until, bytes32 receipt);
@@ -126,8 +132,8 @@ interface IAccessGrants {
     error AccessGrantsNotTheDoor(address account);
     /// @notice Every act carries the hash of a receipt.
     error AccessGrantsReceiptMissing(bytes32 request);
-    /// @notice There is no grant to revoke.
-    error AccessGrantsNoGrant(address requester, bytes32 asset, bytes32 purpose);
+    /// @notice No grant answers this request: there was none, it was ended, or another request's replaced it.
+    error AccessGrantsNoGrant(bytes32 request);
 
     /// @notice Ask for access in one's own name.
     /// @return id the request's identifier.
@@ -135,16 +141,24 @@ interface IAccessGrants {
         external
         returns (bytes32 id);
     /// @notice File requests of an organisation's members, as its gateway: the only way to ask on its behalf.
+    /// @dev All or nothing: the first filing that stands already or makes no sense (an end in the past, an empty or
+    /// unknown scope) turns the whole batch back, and the error names it. Nobody but the organisation's own gateways
+    /// can have filed it before, so a gateway is held up by its own mistakes only, and files the rest again.
     function requestMany(address organisation, Filing[] calldata filings) external;
 
     /// @notice Decide pending requests within bounds; those decided before are skipped.
+    /// @dev A verdict to grant that cannot be carried out never turns into something else than this: Denied where the
+    /// request has run out or no consent covers it, Escalated where access is paused, the requester is quarantined,
+    /// the asset lies above the ceiling or the budget is spent. Guardians can grant what was escalated, after the pause
+    /// or the quarantine where it was that.
     /// @return granted how many were granted.
     function decideMany(Decision[] calldata decisions, Bounds calldata bounds) external returns (uint24 granted);
-    /// @notice Decide a request whatever was decided before: the guardians' way.
+    /// @notice Decide a request whatever was decided before: the guardians' way. Unless it says grant, it ends the
+    /// grant that answers this very request; a grant that answers another request stays, also for the same use.
     /// @return basis what spoke against it.
     function overrule(Decision calldata decision) external returns (Basis basis);
-    /// @notice End a grant.
-    function revoke(address requester, bytes32 asset, bytes32 purpose, bytes32 receipt) external;
+    /// @notice End the grant that answers this very request, and no other's. The request stays as it was decided.
+    function revoke(Request calldata item, bytes32 receipt) external;
     /// @notice Cut a requester off until a time. A quarantine that goes on longer stays as it is: none is cut short so.
     function quarantine(address requester, uint40 until, bytes32 receipt) external;
     /// @notice End a quarantine.
@@ -163,10 +177,10 @@ interface IAccessGrants {
         external
         view
         returns (Basis);
-    /// @notice The latest grant for these three, live or not; all zero where there is none.
+    /// @notice The latest grant for these three, live or not; all zero where there is none or it was ended.
     function grantOf(address requester, bytes32 asset, bytes32 purpose) external view returns (Grant memory);
-    /// @notice Where a request stands, and when it was made.
-    function statusOf(bytes32 id) external view returns (Status status, uint40 requestedAt);
+    /// @notice Where a request stands. Granted says how it was decided: its grant may have ended since.
+    function statusOf(bytes32 id) external view returns (Status);
     /// @notice Until when a requester is cut off; 0 or past: it is not.
     function quarantinedUntil(address requester) external view returns (uint40);
     /// @notice The contract that decisions, revocations and quarantines come through.

@@ -26,23 +26,24 @@ interface IConsentLedger {
         bytes32 record;
     }
 
-    /// @notice The owner allowed a use. `version` counts the consents for the same asset, grantee and purpose.
+    /// @notice The owner allowed a use. `version` counts what happened to the consent for the same asset, grantee and
+    /// purpose: each giving and each ending moves it on by one. It never goes back, and 2^40 changes are out of reach.
     event ConsentGiven(
         bytes32 indexed asset,
         address indexed grantee,
         bytes32 indexed purpose,
-        uint48 version,
+        uint40 version,
         uint8 scope,
         uint40 until,
         bytes32 record
     );
-    /// @notice The owner took the consent back.
+    /// @notice The owner took the consent back. `version` is the withdrawal's own, one more than the consent's.
     event ConsentWithdrawn(
-        bytes32 indexed asset, address indexed grantee, bytes32 indexed purpose, uint48 version
+        bytes32 indexed asset, address indexed grantee, bytes32 indexed purpose, uint40 version
     );
-    /// @notice Somebody other than the owner ended the consent.
+    /// @notice Somebody other than the owner ended the consent. `version` is as in `ConsentWithdrawn`.
     event ConsentRevoked(
-        bytes32 indexed asset, address indexed grantee, bytes32 indexed purpose, uint48 version, address by, bytes32 reason
+        bytes32 indexed asset, address indexed grantee, bytes32 indexed purpose, uint40 version, address by, bytes32 reason
     );
 
     /// @notice Only the controller of the asset's owner gives and withdraws.
@@ -53,7 +54,7 @@ interface IConsentLedger {
     error ConsentLedgerNotInForce(bytes32 asset, address grantee, bytes32 purpose);
     /// @notice The signature came after its deadline.
     error ConsentLedgerSignatureExpired(uint256 deadline);
-    /// @notice The signature is not the controller's over these terms, nonce and deadline.
+    /// @notice The signature is not the controller's over these terms, the version they replace, and the deadline.
     error ConsentLedgerInvalidSignature(address signer);
 
     /// @notice Give consent as the owner's controller. A consent in force is replaced; grants resting on it end.
@@ -61,6 +62,10 @@ interface IConsentLedger {
     /// @notice Give many consents at once.
     function giveMany(Terms[] calldata terms) external;
     /// @notice Give consent with the controller's EIP-712 signature; anybody may hand it in, once.
+    /// @dev What is signed is `Consent(bytes32 asset,address grantee,bytes32 purpose,uint8 scope,uint40 until,bytes32
+    /// record,uint40 replaces,uint256 deadline)`, where `replaces` is the version that stood when it was signed, 0
+    /// where there was none. Whatever moves the version on kills every signature made before: a consent given in person
+    /// or by another signature, a withdrawal, a revocation. Other assets, grantees and purposes are not touched.
     function giveBySig(Terms calldata terms, uint256 deadline, bytes calldata signature) external;
     /// @notice Take a consent back: at once and for good. A renewal is a new consent.
     function withdraw(bytes32 asset, address grantee, bytes32 purpose) external;
@@ -73,10 +78,10 @@ interface IConsentLedger {
     function versionCovering(bytes32 asset, address grantee, bytes32 purpose, uint8 scope)
         external
         view
-        returns (uint48);
-    /// @notice The latest consent, in force or not. Status None: never given.
+        returns (uint40);
+    /// @notice The latest consent, in force or not, and the version it has now. Status None: never given.
     function consentOf(bytes32 asset, address grantee, bytes32 purpose)
         external
         view
-        returns (Status status, uint48 version, uint8 scope, uint40 until);
+        returns (Status status, uint40 version, uint8 scope, uint40 until);
 }

@@ -22,7 +22,7 @@ interface ISentinel {
         uint32 maxGrant_s;
     }
 
-    /// @notice The agent or a guardian reports a threat.
+    /// @notice The agent reports a threat.
     event AlertRaised(address indexed subject, bytes32 indexed kind, uint8 severity, bytes32 receipt);
     /// @notice The limits changed.
     event LimitsSet(Limits limits);
@@ -52,17 +52,20 @@ interface ISentinel {
     function decide(IAccessGrants.Decision calldata decision) external;
     /// @notice Decide many requests; those decided before are skipped.
     function decideMany(IAccessGrants.Decision[] calldata decisions) external;
-    /// @notice End a grant.
-    function revoke(address requester, bytes32 asset, bytes32 purpose, bytes32 receipt) external;
+    /// @notice End the grant that answers this very request. A grant that answers another request stays, also for the
+    /// same requester, asset and purpose.
+    function revoke(IAccessGrants.Request calldata item, bytes32 receipt) external;
     /// @notice Cut a requester off for `ttl_s` seconds.
     function quarantine(address requester, uint40 ttl_s, bytes32 receipt) external;
-    /// @notice Report a threat; changes no right.
+    /// @notice Report a threat, as the agent: nobody else does. Changes no right.
     /// @param severity 1 (note) to 3 (act now).
     function raiseAlert(address subject, bytes32 kind, uint8 severity, bytes32 receipt) external;
 
-    /// @notice Guardians grant a request, whatever the agent said of it or did not say.
+    /// @notice Guardians grant a request, whatever the agent said of it or did not say. Not while access is paused or
+    /// the requester is quarantined.
     function approve(IAccessGrants.Request calldata item, bytes32 receipt) external;
-    /// @notice Guardians deny a request, and end the grant it led to.
+    /// @notice Guardians deny a request, and end the grant that answers it. Where another request's grant has replaced
+    /// it, that one stays.
     function cancel(IAccessGrants.Request calldata item, bytes32 receipt) external;
     /// @notice Guardians end a quarantine; the agent cannot renew it for `maxQuarantine_s`.
     function release(address requester, bytes32 receipt) external;

@@ -316,3 +316,63 @@ def test_the_first_rows_of_a_real_log_are_replayed_and_proved(chainsec, tmp_path
         is_denied = [row.startswith("0,") for row in list(rows)[401:801]]
     scores = [json.loads(line)["score"] for line in (run / "receipts.jsonl").read_text().splitlines()]
     assert report["quality"]["auc"] == pytest.approx(roc_auc_score(is_denied, scores))
+
+
+@pytest.mark.parametrize("name", ["steer\x1b[31mEVIL.csv", "bytes\udcff.csv"])
+def test_a_logs_name_can_neither_steer_the_terminal_nor_stop_the_run(chainsec, log, tmp_path, monkeypatch, name):
+    hostile = log.rename(tmp_path / name)
+    monkeypatch.chdir(tmp_path)
+    told = chainsec("replay", hostile, "--mapping", "generic_csv", "--history", "0.8")
+    assert told.code == 0
+    [run] = (tmp_path / "runs").iterdir()
+    assert run.name.isprintable()
+    assert not [char for char in told.out + told.err if not char.isprintable() and char != "\n"]
+    told = chainsec("audit", "export", run, "--out", tmp_path / "trail\x1b[2J")
+    assert told.code == 0
+    assert "\x1b" not in told.out + told.err
+
+
+def test_a_mistyped_year_is_refused_by_line_and_field_before_anything_is_written(chainsec, log, log_rows, tmp_path):
+    for year, line in (("2525", 61), ("1925", 2)):
+        wrong = [log_rows[line - 1].replace("2025", year)]
+        log.write_text("\n".join([*log_rows[: line - 1], *wrong, *log_rows[line:]]) + "\n")
+        told = chainsec("replay", log, "--mapping", "generic_csv", "--run", tmp_path / "run")
+        assert_refused(told, "log.csv", f"line {line}", "field time", year)
+        assert not (tmp_path / "run").exists()
+
+
+def test_settings_that_stretch_a_log_without_times_beyond_any_chain_are_refused_in_one_line(chainsec, tmp_path):
+    log, mapping, settings = tmp_path / "log.csv", tmp_path / "map.toml", tmp_path / "settings.toml"
+    log.write_text("who,what\n" + "".join(f"ann,scan-{n}\n" for n in range(200)))
+    mapping.write_text('requester = "who"\nasset = "what"\ntime = "row order"\n')
+    settings.write_text("[limits]\nwindow_s = 8640000\ngrants_per_window = 1\n")
+    told = chainsec("replay", log, "--mapping", mapping, "--config", settings, "--run", tmp_path / "run")
+    assert_refused(told, "limits.window_s 8640000", "grants_per_window 1", "more than 20")
+    assert not (tmp_path / "run").exists()
+    told = chainsec(
+        "replay", log, "--mapping", mapping, "--config", settings, "--limit", "20", "--run", tmp_path / "run"
+    )
+    assert told.code == 0
+
+
+def test_how_a_log_was_read_stands_in_the_report_on_the_terminal_and_on_the_page(chainsec, log_rows, tmp_path):
+    log, run, mapping = tmp_path / "log.csv", tmp_path / "run", tmp_path / "map.toml"
+    rows = edit(edit(log_rows, 4, "broken"), 30, log_rows[30].replace("2025-", "last-"))
+    log.write_text("\n".join([*rows[:10], rows[12], rows[10], rows[11], *rows[13:]]) + "\n")
+    mapping.write_text(
+        'asset = "asset"\ntime = "time"\n'
+        'requester = { path = "requester", stand_in = "the desk answers for whoever sat there" }\n'
+        '[label]\npath = "outcome"\ndenied = ["denied"]\ngranted = ["granted"]\n'
+    )
+    told = chainsec("replay", log, "--mapping", mapping, "--history", "0.8", "--run", run, "--skip-bad")
+    assert told.code == 0
+    requests = json.loads((run / "report.json").read_bytes())["requests"]
+    assert requests["out_of_order"] == 2
+    assert requests["skipped_by_reason"] == {"wrong number of fields": 1, "unreadable time": 1}
+    assert [line for line, _ in requests["skipped_rows"]] == [5, 31]
+    assert len(requests["notes"]) == 3
+    page, terminal = (run / "report.html").read_text(), " ".join(told.out.split())
+    for words in ("the desk answers for whoever sat there", "2 rows stood after", "2 bad rows were skipped"):
+        assert words in page
+        assert words in terminal
+    assert "line 31" in page

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import pytest
+from eth_abi import encode
 
 from chainsec.config import Limits
 from chainsec.deployment import POLICY_DELAY_S, Keys, deploy
@@ -31,6 +32,11 @@ BASES = [basis.name for basis in Basis]
 STATUSES = [status.name for status in Status]
 MEMBER = b"chainsec.member".ljust(32, b"\0")
 GATEWAY = b"chainsec.gateway".ljust(32, b"\0")
+DOMAIN_TYPE = b"EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)"
+TERMS_TYPE = (
+    b"Consent(bytes32 asset,address grantee,bytes32 purpose,uint8 scope,uint40 until,bytes32 record,"
+    b"uint40 replaces,uint256 deadline)"
+)
 
 
 @dataclass
@@ -136,6 +142,17 @@ class System:
         """Let the owner give consent: to the hospital, for care, to read, unless ``terms`` say otherwise."""
         return self.send(self.owner, "ConsentLedger", "give", self.terms(asset, **terms))
 
+    def sign(self, terms, deadline, *, signer=None, replaces=None, chain_id=None, contract="ConsentLedger"):
+        """Sign ``terms`` as EIP-712 says, here and for the consent as it stands, or (where told so) for another."""
+        if replaces is None:
+            replaces = self.call("ConsentLedger", "consentOf", *terms[:3])[1]
+        place = (chain_id or self.engine.chain_id, self.contracts[contract].address)
+        name = (keccak(DOMAIN_TYPE), keccak(b"ChainSec ConsentLedger"), keccak(b"1"), *place)
+        domain = keccak(encode(("bytes32", "bytes32", "bytes32", "uint256", "address"), name))
+        types = ("bytes32", "bytes32", "address", "bytes32", "uint8", "uint40", "bytes32", "uint40", "uint256")
+        struct = keccak(encode(types, (keccak(TERMS_TYPE), *terms, replaces, deadline)))
+        return (signer or self.owner).sign_digest(keccak(b"\x19\x01" + domain + struct))
+
     def item(self, requester, asset, *, organisation=None, purpose=CARE, scope=Scope.READ, until=None):
         """Return a request that nobody has made yet."""
         self._serial += 1
@@ -209,7 +226,7 @@ class System:
         return self.call("AccessGrants", "hasAccess", item.requester, item.asset, item.purpose, int(item.scope))
 
     def status(self, item):
-        return STATUSES[self.call("AccessGrants", "statusOf", item.id)[0]]
+        return STATUSES[self.call("AccessGrants", "statusOf", item.id)]
 
     def schedule(self, data, sender=None):
         """Announce a call of the Sentinel, as POLICY has to."""

@@ -4,13 +4,15 @@ import pytest
 
 from chainsec.digest import keccak
 from chainsec.ledger.account import Account
-from chainsec.primitives import ZERO_ADDRESS, Hash32, Scope, Verdict
+from chainsec.primitives import ZERO_ADDRESS, ZERO_HASH, Hash32, Scope, Verdict
 from chainsec.purposes import find_purpose
+from chainsec.services.access import Basis
 
+BASES = [basis.name for basis in Basis]
 RESEARCH = find_purpose("research").hash
 RECEIPT = Hash32(keccak(b"a receipt"))
 CLINIC = Account.derive(b"test_access_grants", "clinic")
-NO_GRANT = (ZERO_ADDRESS, 0, 0, 0)
+NO_GRANT = (ZERO_HASH, ZERO_ADDRESS, 0, 0, 0)
 
 
 def grant_of(system, item):
@@ -26,7 +28,7 @@ def test_request_in_ones_own_name_has_the_requester_as_organisation(system):
     names = ("requester", "organisation", "asset", "purpose", "scope", "until", "context")
     fields = dict(zip(names, item.as_tuple(), strict=True)) | {"request": item.id}
     assert system.events(receipt) == [("AccessRequested", fields)]
-    assert system.call("AccessGrants", "statusOf", item.id) == (1, system.now_s)
+    assert system.status(item) == "PENDING"
     assert system.call("AccessGrants", "requestId", item.as_tuple()) == item.id
     assert grant_of(system, item) == NO_GRANT
     assert not system.has_access(item)
@@ -109,13 +111,30 @@ def test_request_may_end_in_its_own_second_but_not_before(system, reverts):
     assert system.status(item) == "PENDING"
 
 
+@pytest.mark.parametrize("flaw", ["expired", "empty scope", "stands already"])
+def test_one_bad_filing_turns_its_whole_batch_back_and_the_error_names_it(system, reverts, flaw):
+    asset, stands = system.asset(), system.pending()
+    bad = {
+        "expired": system.item(system.member(0), asset, until=system.now_s),
+        "empty scope": system.item(system.member(0), asset, scope=0),
+        "stands already": stands,
+    }[flaw]
+    good = [system.item(system.member(0), asset) for _ in range(2)]
+    error = "AccessGrantsDuplicateRequest" if bad is stands else "AccessGrantsInvalidRequest"
+    with reverts(error, request=bad.id):
+        system.file(good[0], bad, good[1])
+    assert [system.status(item) for item in good] == ["NONE"] * 2
+    system.file(*good)
+    assert [system.status(item) for item in good] == ["PENDING"] * 2
+
+
 def test_decisions_and_restrictions_come_through_the_door_only(system, reverts):
     item = system.pending()
     decision = system.decision(item)
     calls = {
         "decideMany": ([decision], (3, 100, 2**40 - 1)),
         "overrule": (decision,),
-        "revoke": (item.requester, item.asset, item.purpose, RECEIPT),
+        "revoke": (item.as_tuple(), RECEIPT),
         "quarantine": (item.requester, 2**40 - 1, RECEIPT),
         "release": (item.requester, RECEIPT),
     }
@@ -146,7 +165,7 @@ def test_door_is_set_by_an_administrator_and_closes_the_one_before(system, rever
 
 def test_grant_holds_until_its_last_second(system):
     item = system.grant(until=system.now_s + 1_000)
-    assert grant_of(system, item) == (item.organisation, item.until, 1, 1)
+    assert grant_of(system, item) == (item.id, item.organisation, item.until, 1, 1)
     system.move_to(item.until)
     assert system.has_access(item)
     system.move_to(item.until + 1)
@@ -248,19 +267,46 @@ def test_request_for_an_asset_that_nobody_registered_holds_up_no_batch(system):
     assert system.has_access(good)
 
 
-def test_pause_stops_all_access_and_all_grants_until_resumed(system):
+def test_pause_stops_all_access_and_all_grants_until_resumed(system, reverts):
     item, waiting = system.grant(), system.pending()
+    unconsented = system.request(system.member(0), system.asset())
     receipt = system.send(system.keys.guardian, "AccessGrants", "pause")
     assert system.events(receipt) == [("AccessPaused", {"by": system.keys.guardian.address})]
     assert system.call("AccessGrants", "isPaused")
     assert system.basis(item) == "PAUSED"
-    system.decide(waiting)
-    assert system.status(waiting) == "DENIED"
+    [(_, args)] = system.events(system.decide(waiting))
+    assert (system.status(waiting), BASES[args["basis"]]) == ("ESCALATED", "PAUSED")
+    system.decide(unconsented)
+    assert system.status(unconsented) == "DENIED"
+    with reverts("SentinelCannotGrant", request=waiting.id, basis=BASES.index("PAUSED")):
+        system.send(system.keys.guardian, "Sentinel", "approve", waiting.as_tuple(), RECEIPT)
+    assert system.status(waiting) == "ESCALATED"
     receipt = system.send(system.keys.guardian, "AccessGrants", "resume")
     assert system.events(receipt) == [("AccessResumed", {"by": system.keys.guardian.address})]
     assert not system.call("AccessGrants", "isPaused")
     assert system.has_access(item)
     assert not system.has_access(waiting)
+    system.send(system.keys.guardian, "Sentinel", "approve", waiting.as_tuple(), RECEIPT)
+    assert system.has_access(waiting)
+
+
+def test_verdict_to_deny_or_to_escalate_stands_during_a_pause(system):
+    items = [system.pending(), system.pending()]
+    system.send(system.keys.guardian, "AccessGrants", "pause")
+    for item, verdict, outcome in zip(items, (Verdict.DENY, Verdict.ESCALATE), ("DENIED", "ESCALATED"), strict=True):
+        [(_, args)] = system.events(system.decide(item, verdict))
+        assert (system.status(item), args["basis"]) == (outcome, 0)
+
+
+def test_overruling_that_does_not_stand_takes_away_what_the_request_was_granted_before(system):
+    """No door but the Sentinel undoes it as a whole; AccessGrants keeps status and access in step by itself."""
+    item = system.grant()
+    system.send(system.keys.admin, "AccessGrants", "setDoor", system.stranger.address)
+    system.send(system.owner, "ConsentLedger", "withdraw", item.asset, item.organisation, item.purpose)
+    system.send(system.stranger, "AccessGrants", "overrule", system.decision(item))
+    system.consent(item.asset)
+    assert system.status(item) == "DENIED"
+    assert system.basis(item) == "NO_GRANT"
 
 
 def test_second_grant_for_the_same_use_replaces_the_first(system):

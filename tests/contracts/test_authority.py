@@ -68,7 +68,7 @@ def test_contracts_enforce_what_the_authority_says(system, reverts):
     calls = {
         ("Sentinel", "decide"): (system.decision(item),),
         ("Sentinel", "decideMany"): ([system.decision(item)],),
-        ("Sentinel", "revoke"): (item.requester, item.asset, item.purpose, receipt),
+        ("Sentinel", "revoke"): (item.as_tuple(), receipt),
         ("Sentinel", "quarantine"): (item.requester, 60, receipt),
         ("Sentinel", "raiseAlert"): (item.requester, receipt, 1, receipt),
         ("Sentinel", "approve"): (item.as_tuple(), receipt),

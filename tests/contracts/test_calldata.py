@@ -41,18 +41,42 @@ def test_dirty_upper_bits_decide_nothing(system, place):
         assert not system.has_access(item)
 
 
-@pytest.mark.parametrize(("place", "value"), [(0, 0), (0, 64), (0, 2**256 - 1), (1, 2), (1, 2**255), (1, 0)])
-def test_offsets_and_lengths_that_lie_decide_nothing_more(system, place, value):
+OFFSET, LENGTH, REQUESTER = 0, 1, 2
+# what the first word of the call data, or the second, is made to say; whether it then passes for an empty batch
+LIES = {
+    "array where the offset is, of no items": (OFFSET, 0, True),
+    "array where the requester is": (OFFSET, 32 * REQUESTER, False),
+    "array beyond all memory": (OFFSET, 2**256 - 1, False),
+    "array at the very end": (OFFSET, 32 * 11, False),
+    "no items": (LENGTH, 0, True),
+    "one item too many": (LENGTH, 2, False),
+    "more items than can be": (LENGTH, 2**255, False),
+}
+
+
+@pytest.mark.parametrize(("place", "value", "passes"), LIES.values(), ids=LIES)
+def test_offsets_and_lengths_that_lie_decide_nothing(system, place, value, passes):
     item, other = system.pending(), system.pending()
     data = batch(system, item)
     lie = data[: 4 + 32 * place] + word(value) + data[36 + 32 * place :]
     left = system.call("Sentinel", "budgetLeft")
-    try:
-        system.send_raw(system.keys.agent, "Sentinel", lie)
-    except ContractReverted:
-        assert system.call("Sentinel", "budgetLeft") == left
-    assert system.status(item) in ("PENDING", "GRANTED")
-    assert system.status(other) == "PENDING"
+    if passes:
+        assert system.send_raw(system.keys.agent, "Sentinel", lie).logs == ()
+    else:
+        with pytest.raises(ContractReverted):
+            system.send_raw(system.keys.agent, "Sentinel", lie)
+    assert [system.status(entry) for entry in (item, other)] == ["PENDING"] * 2
+    assert system.call("Sentinel", "budgetLeft") == left
+
+
+def test_array_that_the_offset_puts_elsewhere_decides_what_lies_at_its_usual_place(system):
+    """Its length is read where the offset points, its items where an encoder puts them: one item, and no other."""
+    item, other = system.pending(), system.pending()
+    honest = batch(system, item)
+    tail = batch(system, other)[36:]
+    system.send_raw(system.keys.agent, "Sentinel", honest[:4] + word(len(honest) - 4) + honest[36:] + tail)
+    assert [system.status(entry) for entry in (item, other)] == ["GRANTED", "PENDING"]
+    assert system.call("Sentinel", "budgetLeft")[0] == 499
 
 
 @pytest.fixture(scope="module")

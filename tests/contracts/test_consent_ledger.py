@@ -1,7 +1,6 @@
 """Consent: only the owner gives it, taking it back is instant and final, a signature counts once and here only."""
 
 import pytest
-from eth_abi import encode
 
 from chainsec.digest import keccak
 from chainsec.ledger.account import Account
@@ -14,11 +13,6 @@ REASON = Hash32(keccak(b"a court's order"))
 RECEIPT = Hash32(keccak(b"a receipt"))
 HEIR = Account.derive(b"test_consent_ledger", "heir")
 CURVE_ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
-DOMAIN_TYPE = b"EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)"
-TERMS_TYPE = (
-    b"Consent(bytes32 asset,address grantee,bytes32 purpose,uint8 scope,uint40 until,bytes32 record,"
-    b"uint256 nonce,uint256 deadline)"
-)
 
 
 def is_valid(system, terms):
@@ -31,19 +25,6 @@ def consent_of(system, terms):
 
 def withdraw(system, terms, sender=None):
     return system.send(sender or system.owner, "ConsentLedger", "withdraw", *terms[:3])
-
-
-def sign(system, terms, deadline, *, signer=None, nonce=None, chain_id=None, contract="ConsentLedger"):
-    """Sign ``terms`` as EIP-712 says, here or (where told so) for somewhere else."""
-    signer = signer or system.owner
-    if nonce is None:
-        nonce = system.call("ConsentLedger", "nonces", signer.address)
-    place = (chain_id or system.engine.chain_id, system.contracts[contract].address)
-    name = (keccak(DOMAIN_TYPE), keccak(b"ChainSec ConsentLedger"), keccak(b"1"), *place)
-    domain = keccak(encode(("bytes32", "bytes32", "bytes32", "uint256", "address"), name))
-    types = ("bytes32", "bytes32", "address", "bytes32", "uint8", "uint40", "bytes32", "uint256", "uint256")
-    struct = keccak(encode(types, (keccak(TERMS_TYPE), *terms, nonce, deadline)))
-    return signer.sign_digest(keccak(b"\x19\x01" + domain + struct))
 
 
 def give_by_sig(system, terms, deadline, signature):
@@ -123,9 +104,9 @@ def test_withdrawal_is_instant_and_touches_no_other_consent(system):
     terms, kept = system.terms(asset), system.terms(asset, purpose=RESEARCH)
     receipt = withdraw(system, terms)
     key = dict(zip(("asset", "grantee", "purpose"), terms, strict=False))
-    assert system.events(receipt) == [("ConsentWithdrawn", key | {"version": 1})]
+    assert system.events(receipt) == [("ConsentWithdrawn", key | {"version": 2})]
     assert not is_valid(system, terms)
-    assert consent_of(system, terms)[:2] == (2, 1)
+    assert consent_of(system, terms)[:2] == (2, 2)
     assert is_valid(system, kept)
 
 
@@ -145,7 +126,7 @@ def test_what_is_not_in_force_cannot_be_ended(system, reverts):
         withdraw(system, terms)
     with reverts("ConsentLedgerNotInForce", **facts):
         system.send(system.keys.guardian, "ConsentLedger", "revoke", *terms[:3], REASON)
-    assert consent_of(system, terms)[:2] == (2, 2)
+    assert consent_of(system, terms)[:2] == (2, 3)
 
 
 def test_guardian_revokes_with_a_reason(system):
@@ -154,7 +135,7 @@ def test_guardian_revokes_with_a_reason(system):
     terms = system.terms(asset)
     receipt = system.send(system.keys.guardian, "ConsentLedger", "revoke", *terms[:3], REASON)
     key = dict(zip(("asset", "grantee", "purpose"), terms, strict=False))
-    expected = key | {"version": 1, "by": system.keys.guardian.address, "reason": REASON}
+    expected = key | {"version": 2, "by": system.keys.guardian.address, "reason": REASON}
     assert system.events(receipt) == [("ConsentRevoked", expected)]
     assert not is_valid(system, terms)
     assert consent_of(system, terms)[0] == 3
@@ -166,7 +147,7 @@ def test_renewal_is_a_new_consent_that_revives_no_grant(system):
     withdraw(system, terms)
     assert not system.has_access(item)
     system.consent(item.asset)
-    assert consent_of(system, terms)[1] == 2
+    assert consent_of(system, terms)[1] == 3
     assert is_valid(system, terms)
     assert system.basis(item) == "NO_CONSENT"
     again = system.request(system.member(0), item.asset)
@@ -200,17 +181,15 @@ def test_give_many_gives_all_or_nothing(system, reverts):
 
 def test_signature_of_the_owner_gives_whoever_hands_it_in(system):
     terms = system.terms(system.asset())
-    receipt = give_by_sig(system, terms, system.now_s + 60, sign(system, terms, system.now_s + 60))
+    receipt = give_by_sig(system, terms, system.now_s + 60, system.sign(terms, system.now_s + 60))
     assert [name for name, _ in system.events(receipt)] == ["ConsentGiven"]
     assert consent_of(system, terms) == (1, 1, terms[3], terms[4])
-    assert system.call("ConsentLedger", "nonces", system.owner.address) == 1
-    assert system.call("ConsentLedger", "nonces", system.stranger.address) == 0
 
 
 def test_signature_counts_once(system, reverts):
     terms = system.terms(system.asset())
     deadline = system.now_s + 1_000
-    signature = sign(system, terms, deadline)
+    signature = system.sign(terms, deadline)
     give_by_sig(system, terms, deadline, signature)
     withdraw(system, terms)
     with reverts("ConsentLedgerInvalidSignature", signer=system.owner.address):
@@ -218,10 +197,99 @@ def test_signature_counts_once(system, reverts):
     assert not is_valid(system, terms)
 
 
+def end_as_owner(system, terms):
+    withdraw(system, terms)
+
+
+def end_as_guardian(system, terms):
+    system.send(system.keys.guardian, "ConsentLedger", "revoke", *terms[:3], REASON)
+
+
+def give_in_person(system, terms):
+    system.send(system.owner, "ConsentLedger", "give", terms)
+
+
+@pytest.mark.parametrize("change", [end_as_owner, end_as_guardian, give_in_person])
+def test_signature_is_dead_once_its_consent_has_changed_and_no_other_is(system, reverts, change):
+    asset = system.asset()
+    terms, other = system.terms(asset), system.terms(asset, purpose=RESEARCH)
+    system.send(system.owner, "ConsentLedger", "giveMany", [terms, other])
+    deadline = system.now_s + 1_000
+    held_back, kept = (system.sign(entry, deadline) for entry in (terms, other))
+    change(system, terms)
+    before = consent_of(system, terms)
+    with reverts("ConsentLedgerInvalidSignature", signer=system.owner.address):
+        give_by_sig(system, terms, deadline, held_back)
+    assert consent_of(system, terms) == before
+    give_by_sig(system, other, deadline, kept)
+    assert consent_of(system, other)[:2] == (1, 2)
+
+
+def test_signature_given_out_before_the_first_consent_is_dead_after_it(system, reverts):
+    asset = system.asset()
+    narrow, wide = system.terms(asset), system.terms(asset, scope=Scope.READ | Scope.WRITE)
+    deadline = system.now_s + 1_000
+    held_back = system.sign(narrow, deadline)
+    give_in_person(system, wide)
+    item = system.request(system.member(0), asset, scope=Scope.READ | Scope.WRITE)
+    system.decide(item)
+    with reverts("ConsentLedgerInvalidSignature", signer=system.owner.address):
+        give_by_sig(system, narrow, deadline, held_back)
+    assert consent_of(system, wide)[:3] == (1, 1, 3)
+    assert system.has_access(item)
+    withdraw(system, wide)
+    with reverts("ConsentLedgerInvalidSignature", signer=system.owner.address):
+        give_by_sig(system, narrow, deadline, held_back)
+    assert not is_valid(system, narrow)
+
+
+def test_of_two_signatures_for_the_same_consent_the_first_handed_in_counts(system, reverts):
+    asset = system.asset()
+    narrow, wide = system.terms(asset), system.terms(asset, scope=Scope.READ | Scope.WRITE)
+    deadline = system.now_s + 1_000
+    first, second = (system.sign(terms, deadline) for terms in (wide, narrow))
+    give_by_sig(system, wide, deadline, first)
+    with reverts("ConsentLedgerInvalidSignature", signer=system.owner.address):
+        give_by_sig(system, narrow, deadline, second)
+    assert consent_of(system, wide)[:3] == (1, 1, 3)
+
+
+def test_signatures_for_several_consents_are_handed_in_in_any_order(system):
+    entries = [system.terms(asset) for asset in system.assets(3)]
+    deadline = system.now_s + 1_000
+    signatures = [system.sign(terms, deadline) for terms in entries]
+    for place in (2, 0, 1):
+        give_by_sig(system, entries[place], deadline, signatures[place])
+    assert all(is_valid(system, terms) for terms in entries)
+
+
+def test_consent_that_ran_out_by_itself_is_renewed_by_a_signature_made_before(system):
+    asset = system.asset()
+    system.consent(asset, until=system.now_s + 10)
+    terms, deadline = system.terms(asset), system.now_s + 1_000
+    signature = system.sign(terms, deadline)
+    system.wait(20)
+    assert not is_valid(system, terms)
+    give_by_sig(system, terms, deadline, signature)
+    assert consent_of(system, terms)[:2] == (1, 2)
+
+
+def test_signature_that_was_given_out_is_called_back_in_one_block(system, reverts):
+    terms, deadline = system.terms(system.asset()), system.now_s + 1_000
+    signature = system.sign(terms, deadline)
+    system.queue(system.owner, "ConsentLedger", "give", terms)
+    system.queue(system.owner, "ConsentLedger", "withdraw", *terms[:3])
+    receipts = system.settle()
+    assert receipts[0].block_number == receipts[1].block_number
+    with reverts("ConsentLedgerInvalidSignature"):
+        give_by_sig(system, terms, deadline, signature)
+    assert not is_valid(system, terms)
+
+
 def test_signature_holds_until_the_last_second_before_its_deadline_has_passed(system, reverts):
     terms = system.terms(system.asset())
     deadline = system.now_s + 60
-    signature = sign(system, terms, deadline)
+    signature = system.sign(terms, deadline)
     arguments = ("ConsentLedger", "giveBySig", terms, deadline, signature)
     with system.rewound():
         with reverts("ConsentLedgerSignatureExpired", deadline=deadline):
@@ -233,23 +301,22 @@ def test_signature_holds_until_the_last_second_before_its_deadline_has_passed(sy
 
 @pytest.mark.parametrize(
     "elsewhere",
-    [{"chain_id": 1}, {"contract": "AccessGrants"}, {"nonce": 1}, {"signer": HEIR}],
-    ids=["other chain", "other contract", "later nonce", "other signer"],
+    [{"chain_id": 1}, {"contract": "AccessGrants"}, {"replaces": 1}, {"signer": HEIR}],
+    ids=["other chain", "other contract", "later version", "other signer"],
 )
 def test_signature_made_for_elsewhere_or_by_another_gives_nothing(system, reverts, elsewhere):
     terms = system.terms(system.asset())
-    signature = sign(system, terms, system.now_s + 60, **elsewhere)
+    signature = system.sign(terms, system.now_s + 60, **elsewhere)
     with reverts("ConsentLedgerInvalidSignature", signer=system.owner.address):
         give_by_sig(system, terms, system.now_s + 60, signature)
-    assert not is_valid(system, terms)
-    assert system.call("ConsentLedger", "nonces", system.owner.address) == 0
+    assert consent_of(system, terms) == (0, 0, 0, 0)
 
 
 def test_signature_covers_every_term_and_the_deadline(system, reverts):
     terms = system.terms(system.asset())
     other = system.asset()
     deadline = system.now_s + 600
-    signature = sign(system, terms, deadline)
+    signature = system.sign(terms, deadline)
     changes = (other, system.stranger.address, RESEARCH, 7, terms[4] + 1, REASON)
     for place, value in enumerate(changes):
         changed = (*terms[:place], value, *terms[place + 1 :])
@@ -263,7 +330,7 @@ def test_signature_covers_every_term_and_the_deadline(system, reverts):
 def test_malleable_and_malformed_signatures_are_refused(system, reverts):
     terms = system.terms(system.asset())
     deadline = system.now_s + 600
-    good = sign(system, terms, deadline)
+    good = system.sign(terms, deadline)
     high_s = (CURVE_ORDER - int.from_bytes(good[32:64], "big")).to_bytes(32, "big")
     mirrored = good[:32] + high_s + bytes([55 - good[64]])
     compact = good[:32] + (int.from_bytes(good[32:64], "big") | (good[64] - 27) << 255).to_bytes(32, "big")
@@ -276,11 +343,11 @@ def test_malleable_and_malformed_signatures_are_refused(system, reverts):
 def test_signature_counts_only_while_its_signer_controls_the_owner(system, reverts):
     terms = system.terms(system.asset())
     deadline = system.now_s + 600
-    signature = sign(system, terms, deadline)
+    signature = system.sign(terms, deadline)
     system.send(system.owner, "DidRegistry", "changeOwner", system.owner.address, HEIR.address)
     with reverts("ConsentLedgerInvalidSignature", signer=HEIR.address):
         give_by_sig(system, terms, deadline, signature)
-    give_by_sig(system, terms, deadline, sign(system, terms, deadline, signer=HEIR))
+    give_by_sig(system, terms, deadline, system.sign(terms, deadline, signer=HEIR))
     assert is_valid(system, terms)
 
 
@@ -290,11 +357,11 @@ def test_wallet_contract_signs_and_acts_for_its_identity(system, reverts, testin
     terms = system.terms(asset)
     deadline = system.now_s + 600
     with reverts("ConsentLedgerInvalidSignature", signer=wallet.address):
-        give_by_sig(system, terms, deadline, sign(system, terms, deadline, signer=system.stranger, nonce=0))
-    give_by_sig(system, terms, deadline, sign(system, terms, deadline, signer=HEIR, nonce=0))
+        give_by_sig(system, terms, deadline, system.sign(terms, deadline, signer=system.stranger))
+    give_by_sig(system, terms, deadline, system.sign(terms, deadline, signer=HEIR))
     assert is_valid(system, terms)
     with reverts("ConsentLedgerInvalidSignature", signer=wallet.address):
-        give_by_sig(system, terms, deadline, sign(system, terms, deadline, signer=HEIR, nonce=0))
+        give_by_sig(system, terms, deadline, system.sign(terms, deadline, signer=HEIR, replaces=0))
     ledger = system.contracts["ConsentLedger"]
     with reverts("WalletNotItsSigner", account=system.stranger.address):
         system.send(system.stranger, "Wallet", "execute", ledger.address, ledger.encode("withdraw", *terms[:3]))

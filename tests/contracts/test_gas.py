@@ -55,8 +55,8 @@ def guarded(contract, role):
 
 
 AUTHORITY = Slot("Authority", "contract called", "account")
-REQUEST_NEW = Slot("AccessGrants", "request: status, time (one packed slot)", "new", "item")
-GRANT_NEW = Slot("AccessGrants", "grant: organisation, end, consent version, scope (one packed slot)", "new", "item")
+REQUEST_NEW = Slot("AccessGrants", "request: status, what it is granted (one packed slot)", "new", "item")
+GRANT_NEW = Slot("AccessGrants", "grant: the request that it answers", "new", "item")
 BOUNDS = Slot("Sentinel", "limits and the use made of them in this window (one packed slot)", "changed")
 AGENT = (*guarded("Sentinel", "AGENT"), AUTHORITY, BOUNDS)
 THROUGH_SENTINEL = (
@@ -64,7 +64,7 @@ THROUGH_SENTINEL = (
     Slot("AccessGrants", "contract called", "account"),
     Slot("AccessGrants", "which contract is the door; whether all access is paused (one packed slot)", "read"),
 )
-SETTLED = (*THROUGH_SENTINEL, Slot("AccessGrants", "request: status, time", "changed", "item"))
+SETTLED = (*THROUGH_SENTINEL, Slot("AccessGrants", "request: status, what it is granted", "changed", "item"))
 GRANTED = (
     *SETTLED,
     Slot("AssetRegistry", "contract called", "account"),
@@ -203,7 +203,7 @@ def measure_gas(system):
     measure("denial, in a batch of 50", agent, "Sentinel", "decideMany", decisions(denied, Verdict.DENY))
     assert not any(map(system.has_access, denied))
     receipt = keccak(b"why")
-    measure("revocation", agent, "Sentinel", "revoke", item.requester, item.asset, item.purpose, receipt)
+    measure("revocation", agent, "Sentinel", "revoke", item.as_tuple(), receipt)
     assert not system.has_access(item)
     measure("quarantine", agent, "Sentinel", "quarantine", item.requester, 3_600, receipt)
     measure("alert", agent, "Sentinel", "raiseAlert", item.requester, keccak(b"mass export"), 3, receipt)

@@ -14,7 +14,7 @@ from chainsec.digest import keccak
 from chainsec.errors import ContractReverted
 from chainsec.ledger.account import Account
 from chainsec.ledger.artifact import load_artifact
-from chainsec.primitives import AccessRequest, Hash32, Scope
+from chainsec.primitives import ZERO_ADDRESS, ZERO_HASH, AccessRequest, Hash32, Scope
 from chainsec.purposes import find_purpose
 
 EXAMPLES, STEPS = 24, 30
@@ -29,6 +29,9 @@ LONG_S = 10 * 365 * 86_400
 AGENT_ROLE = 1
 ACCOMPLICE = Account.derive(b"test_hostile_agent", "accomplice")
 DENY, ESCALATE, GRANT = range(3)
+VERDICTS = st.lists(st.sampled_from([DENY, ESCALATE, GRANT, GRANT, GRANT]), min_size=6, max_size=6)
+FIRST_CONTEXT = Hash32(keccak(b"0"))
+NO_GRANT = (ZERO_HASH, ZERO_ADDRESS, 0, 0, 0)
 # what the model follows in rules of its own, or what only makes the agent weaker
 FOLLOWED = {("Sentinel", name) for name in ("decide", "decideMany", "revoke", "quarantine", "raiseAlert")} | {
     ("AccessGrants", "request"),
@@ -57,21 +60,26 @@ class Model:
         version, allowed, until = self.consents.get((asset, grantee), (0, 0, -1))
         return version if now_s <= until and allowed & scope == scope else 0
 
-    def stands(self, item, now_s):
-        if self.is_paused or now_s <= self.locked.get(item.requester, -1):
-            return 0
-        return self.consent_version(item.asset, item.organisation, int(item.scope), now_s)
+    def is_covered(self, item, now_s):
+        return self.consent_version(item.asset, item.organisation, int(item.scope), now_s) > 0 and now_s <= item.until
+
+    def is_held_up(self, requester, now_s):
+        return self.is_paused or now_s <= self.locked.get(requester, -1)
+
+    def answers(self, item):
+        """Whether the grant that stands is the one that this very request led to."""
+        return self.grants.get((item.requester, item.asset), (None,))[0] == item
 
     def has_access(self, requester, asset, scope, now_s):
         grant = self.grants.get((requester, asset))
         if grant is None:
             return False
-        organisation, until, version, allowed = grant
+        item, until, version = grant
+        organisation, allowed = item.organisation, int(item.scope)
         return (
-            not self.is_paused
+            not self.is_held_up(requester, now_s)
             and allowed & scope == scope
             and now_s <= until
-            and now_s > self.locked.get(requester, -1)
             and version == self.consent_version(asset, organisation, scope, now_s)
             and (requester == organisation or (organisation, requester) in self.members)
         )
@@ -84,18 +92,22 @@ class Model:
         return True
 
     def decide(self, item, verdict, now_s):
-        """Settle a pending request as the agent's ``verdict`` would have it, and return what became of it."""
+        """Settle a pending request as the agent's ``verdict`` would have it.
+
+        A verdict to grant is never turned into a denial by anything that passes: a pause, a quarantine, a limit.
+        """
         outcome = ("DENIED", "ESCALATED", "DENIED")[verdict]
-        if verdict == GRANT and self.stands(item, now_s) and now_s <= item.until:
+        if verdict == GRANT and self.is_covered(item, now_s):
             outcome = "ESCALATED"
-            if self.sensitivity[item.asset] <= CEILING and self.spend("grant", GRANTS, now_s):
+            is_within = self.sensitivity[item.asset] <= CEILING and not self.is_held_up(item.requester, now_s)
+            if is_within and self.spend("grant", GRANTS, now_s):
                 outcome = "GRANTED"
                 self.grant(item, min(item.until, now_s + MAX_GRANT_S), now_s)
         self.status[item] = outcome
 
     def grant(self, item, until, now_s):
-        version = self.stands(item, now_s)
-        self.grants[item.requester, item.asset] = (item.organisation, until, version, int(item.scope))
+        version = self.consent_version(item.asset, item.organisation, int(item.scope), now_s)
+        self.grants[item.requester, item.asset] = (item, until, version)
 
 
 class HostileAgent(RuleBasedStateMachine):
@@ -124,9 +136,12 @@ class HostileAgent(RuleBasedStateMachine):
         ]
         for asset in self.assets:
             self.give(asset, hospital, 3, LONG_S)
-        for person in self.people[:2]:
-            for asset in self.assets:
-                self.file(person, asset, hospital, 1, lasts_s=LONG_S, serial=0)
+        # two requests for each use, so that grants have rivals from the start
+        pairs = [(person, asset) for person in self.people[:2] for asset in self.assets]
+        for serial in range(2):
+            for person, asset in pairs:
+                self.file(person, asset, hospital, 1, lasts_s=LONG_S, serial=serial)
+        self.pronounce([item for item in self.model.status if item.context == FIRST_CONTEXT][:4], [GRANT] * 4)
 
     def teardown(self):
         if not hasattr(self, "rewound"):
@@ -167,9 +182,26 @@ class HostileAgent(RuleBasedStateMachine):
         items = sorted(self.model.status, key=lambda item: item.id)
         return data.draw(st.lists(st.sampled_from(items), min_size=least, max_size=most))
 
-    @rule(data=st.data(), verdicts=st.lists(st.sampled_from([DENY, ESCALATE, GRANT, GRANT, GRANT]), min_size=6))
-    def agent_decides(self, data, verdicts):
-        items = self.draw_items(data, 1, 6)
+    def draw_contested(self, data):
+        """Draw a request for a use that a grant stands for, be it its own or another request's, or else any."""
+        items = [item for item in self.model.status if (item.requester, item.asset) in self.model.grants]
+        if items and data.draw(st.booleans()):
+            return data.draw(st.sampled_from(sorted(items, key=lambda item: item.id)))
+        return self.draw_items(data, 1, 1)[0]
+
+    @rule(data=st.data(), verdicts=VERDICTS, order=st.permutations(range(6)))
+    def agent_decides(self, data, verdicts, order):
+        waiting = [item for item, status in self.model.status.items() if status == "PENDING"]
+        items = [*waiting[-3:], *self.draw_items(data, 1, 3)]
+        self.pronounce([items[place] for place in order if place < len(items)], verdicts)
+
+    @rule(data=st.data(), verdicts=VERDICTS, order=st.permutations(range(6)), stays=st.booleans())
+    def pause_comes_before_the_decision(self, data, verdicts, order, stays):
+        self.set_pause(True)
+        self.agent_decides(data, verdicts, order)
+        self.set_pause(stays)
+
+    def pronounce(self, items, verdicts):
         if len(items) == 1:
             found = self.attempt(self.agent, "Sentinel", "decide", self.system.decision(items[0], verdicts[0]))
             expected = self.model.status[items[0]] == "PENDING"
@@ -182,6 +214,7 @@ class HostileAgent(RuleBasedStateMachine):
             for item, verdict in zip(items, verdicts, strict=False):
                 if self.model.status[item] == "PENDING":
                     self.model.decide(item, verdict, self.now_s)
+        assert [self.system.status(item) for item in items] == [self.model.status[item] for item in items]
 
     @rule(data=st.data(), changes=st.lists(st.tuples(st.integers(0, 60), st.binary(min_size=32, max_size=32))))
     def agent_sends_bytes_that_no_encoder_made(self, data, changes):
@@ -215,14 +248,14 @@ class HostileAgent(RuleBasedStateMachine):
 
     @rule(data=st.data())
     def agent_revokes(self, data):
-        person, asset = data.draw(st.sampled_from(self.people)).address, data.draw(st.sampled_from(self.assets))
-        found = self.attempt(self.agent, "Sentinel", "revoke", person, asset, PURPOSE, RECEIPT)
         model = self.model
-        is_allowed = not model.is_suspended and (person, asset) in model.grants
+        item = self.draw_contested(data)
+        found = self.attempt(self.agent, "Sentinel", "revoke", item.as_tuple(), RECEIPT)
+        is_allowed = not model.is_suspended and model.answers(item)
         expected = is_allowed and model.spend("restriction", RESTRICTIONS, self.now_s)
         assert (found is not None) == expected
         if expected:
-            del model.grants[person, asset]
+            del model.grants[item.requester, item.asset]
 
     @rule(data=st.data(), number=st.integers(0, 2**16))
     def agent_calls_anything(self, data, number):
@@ -282,6 +315,7 @@ class HostileAgent(RuleBasedStateMachine):
         assert (found is not None) == bool(self.model.consent_version(asset, hospital, 0, self.now_s))
         if found is not None:
             del self.model.consents[asset, hospital]
+            self.model.versions[asset, hospital] += 1
 
     @rule(place=st.integers(0, 1))
     def member_comes_or_goes(self, place):
@@ -300,12 +334,16 @@ class HostileAgent(RuleBasedStateMachine):
             else:
                 self.resume_agent()
         elif act == "pause":
-            self.system.send(guardian, "AccessGrants", "resume" if self.model.is_paused else act)
-            self.model.is_paused = not self.model.is_paused
+            self.set_pause(not self.model.is_paused)
         elif act == "release":
             self.release(data.draw(st.sampled_from(self.people)).address)
         else:
-            self.overrule(act, self.draw_items(data, 1, 1)[0])
+            self.overrule(act, self.draw_contested(data))
+
+    def set_pause(self, is_paused):
+        if is_paused != self.model.is_paused:
+            self.system.send(self.system.keys.guardian, "AccessGrants", "pause" if is_paused else "resume")
+            self.model.is_paused = is_paused
 
     def resume_agent(self):
         policy, sentinel = self.system.keys.policy, self.system.contracts["Sentinel"]
@@ -324,9 +362,10 @@ class HostileAgent(RuleBasedStateMachine):
         if act == "cancel":
             assert found is not None
             model.status[item] = "DENIED"
-            model.grants.pop((item.requester, item.asset), None)
+            if model.answers(item):
+                del model.grants[item.requester, item.asset]
             return
-        assert (found is not None) == (bool(model.stands(item, now_s)) and now_s <= item.until)
+        assert (found is not None) == (model.is_covered(item, now_s) and not model.is_held_up(item.requester, now_s))
         if found is not None:
             model.status[item] = "GRANTED"
             model.grant(item, item.until, now_s)
@@ -356,7 +395,10 @@ class HostileAgent(RuleBasedStateMachine):
         for person in self.people:
             for asset in self.assets:
                 key = (person.address, asset)
-                scope = model.grants.get(key, (0, 0, 0, 1))[3]
+                item, *rest = model.grants.get(key, (None,))
+                held = (item.id, item.organisation, *rest, int(item.scope)) if item else NO_GRANT
+                assert system.call("AccessGrants", "grantOf", *key, PURPOSE) == held
+                scope = held[-1] or 1
                 found = system.call("AccessGrants", "hasAccess", person.address, asset, PURPOSE, scope)
                 assert found == model.has_access(*key, scope, now_s)
             until = system.call("AccessGrants", "quarantinedUntil", person.address)
@@ -376,15 +418,13 @@ class HostileAgent(RuleBasedStateMachine):
         system, model = self.system, self.model
         if not model.is_suspended:
             system.send(system.keys.guardian, "Sentinel", "suspendAgent")
-        if model.is_paused:
-            system.send(system.keys.guardian, "AccessGrants", "resume")
-            model.is_paused = False
+        self.set_pause(False)
         for person in self.people:
             self.release(person.address)
         for item in sorted(model.status, key=lambda item: item.id):
             self.overrule("approve", item)
             if model.status[item] == "GRANTED" and (item.organisation, item.requester) in model.members:
-                assert system.has_access(item) == bool(model.stands(item, self.now_s) and self.now_s <= item.until)
+                assert system.has_access(item) == model.is_covered(item, self.now_s)
             assert system.status(item) == model.status[item]
 
     def nobody_gained_a_role(self):

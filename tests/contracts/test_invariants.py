@@ -3,7 +3,14 @@
 from eth_abi import encode
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from chainsec.digest import keccak
 from chainsec.errors import ContractReverted
@@ -12,6 +19,7 @@ from chainsec.primitives import ZERO_HASH, Hash32
 from chainsec.purposes import find_purpose
 
 EXAMPLES, STEPS = 12, 25
+FOREVER_S = 2**256 - 1
 PURPOSES = [find_purpose(name).hash for name in ("treatment", "research")]
 RECEIPT = Hash32(keccak(b"a receipt"))
 HEIR = Account.derive(b"test_invariants", "heir")
@@ -115,6 +123,7 @@ class Consents(OnChain):
         self.accounts = [system.owner, HEIR, system.stranger, system.keys.agent]
         self.controller = system.owner
         self.model = {}
+        self.signed = []
 
     def draw_key(self, data):
         parts = (self.assets, [grantee.address for grantee in self.grantees], PURPOSES)
@@ -142,7 +151,7 @@ class Consents(OnChain):
         expected = sender is self.controller and self.in_force(key)
         assert (not isinstance(found, str)) == expected
         if expected:
-            self.model[key] = (2, *self.model[key][1:])
+            self.end(key, 2)
 
     @rule(data=st.data())
     def revoke(self, data):
@@ -150,7 +159,32 @@ class Consents(OnChain):
         found = self.attempt(self.system.keys.guardian, "ConsentLedger", "revoke", *key, RECEIPT)
         assert (not isinstance(found, str)) == self.in_force(key)
         if self.in_force(key):
-            self.model[key] = (3, *self.model[key][1:])
+            self.end(key, 3)
+
+    def end(self, key, status):
+        _, version, *rest = self.model[key]
+        self.model[key] = (status, version + 1, *rest)
+
+    @rule(data=st.data(), scope=st.integers(1, 7), lasts_s=st.sampled_from([50, 5_000]), who=st.integers(0, 1))
+    def sign(self, data, scope, lasts_s, who):
+        """Let somebody sign terms for the consent as it stands; the signature is handed in at some later time."""
+        key = self.draw_key(data)
+        terms, signer = (*key, scope, self.system.now_s + lasts_s, RECEIPT), self.accounts[who]
+        replaces = self.model.get(key, (0, 0))[1]
+        signature = self.system.sign(terms, FOREVER_S, signer=signer, replaces=replaces)
+        self.signed.append((terms, signature, signer, replaces))
+
+    @precondition(lambda self: getattr(self, "signed", None))
+    @rule(data=st.data())
+    def hand_in(self, data):
+        terms, signature, signer, replaces = data.draw(st.sampled_from(self.signed))
+        key, scope, until = terms[:3], *terms[3:5]
+        found = self.attempt(self.system.stranger, "ConsentLedger", "giveBySig", terms, FOREVER_S, signature)
+        version = self.model.get(key, (0, 0))[1]
+        expected = signer is self.controller and version == replaces and self.system.now_s <= until
+        assert (not isinstance(found, str)) == expected
+        if expected:
+            self.model[key] = (1, version + 1, scope, until)
 
     @rule(who=st.integers(0, 1))
     def controller_changes(self, who):

@@ -26,8 +26,7 @@ def decide_many(system, *decisions):
 
 
 def revoke(system, item, receipt=RECEIPT, **options):
-    arguments = (item.requester, item.asset, item.purpose, receipt)
-    return system.send(system.keys.agent, "Sentinel", "revoke", *arguments, **options)
+    return system.send(system.keys.agent, "Sentinel", "revoke", item.as_tuple(), receipt, **options)
 
 
 def quarantine(system, account, ttl_s, receipt=RECEIPT, **options):
@@ -92,7 +91,7 @@ def test_every_act_needs_a_receipt(system, reverts):
         with reverts("AccessGrantsReceiptMissing", request=item.id):
             system.decide(item, verdict, NO_RECEIPT)
     acts = [
-        ("agent", "revoke", held.requester, held.asset, held.purpose),
+        ("agent", "revoke", held.as_tuple()),
         ("agent", "quarantine", held.requester, 60),
         ("agent", "raiseAlert", held.requester, RECEIPT, 1),
         ("guardian", "approve", item.as_tuple()),
@@ -126,7 +125,7 @@ def test_sensitivity_raised_while_a_request_waits_counts(system):
 def test_agents_grant_lasts_at_most_the_longest_grant(system):
     item = system.grant()
     until = system.now_s + 7 * DAY_S
-    assert system.call("AccessGrants", "grantOf", item.requester, item.asset, item.purpose)[1] == until
+    assert system.call("AccessGrants", "grantOf", item.requester, item.asset, item.purpose)[2] == until
     system.move_to(until)
     assert system.has_access(item)
     system.move_to(until + 1)
@@ -186,7 +185,7 @@ def test_revocation_ends_one_grant_in_its_own_block(system, reverts):
     assert system.events(receipt) == [("AccessRevoked", facts | {"receipt": RECEIPT})]
     assert system.basis(item) == "NO_GRANT"
     assert system.has_access(kept)
-    with reverts("AccessGrantsNoGrant", **facts):
+    with reverts("AccessGrantsNoGrant", request=item.id):
         revoke(system, item)
     assert system.call("Sentinel", "budgetLeft")[1] == 39
 
@@ -199,13 +198,28 @@ def test_quarantine_cuts_one_requester_off_until_its_end(system):
     assert system.events(receipt) == [("RequesterQuarantined", facts)]
     assert system.basis(item) == "QUARANTINED"
     assert system.has_access(kept)
-    waiting = system.pending(system.member(1))
-    system.decide(waiting)
-    assert system.status(waiting) == "DENIED"
     system.move_to(until)
     assert not system.has_access(item)
     system.move_to(until + 1)
     assert system.has_access(item)
+
+
+def test_grant_to_somebody_in_quarantine_becomes_an_escalation_that_guardians_can_grant_afterwards(system, reverts):
+    member = system.member(1)
+    waiting, unconsented = system.pending(member), system.request(member, system.asset())
+    short = system.pending(member, until=system.now_s + 30)
+    quarantine(system, member.address, 600)
+    system.move_to(short.until)
+    receipt = decide_many(system, *(system.decision(item) for item in (waiting, unconsented, short)))
+    assert [(args["outcome"], args["basis"]) for _, args in system.events(receipt)] == [(3, 5), (2, 3), (2, 2)]
+    assert [system.status(item) for item in (waiting, unconsented, short)] == ["ESCALATED", "DENIED", "DENIED"]
+    assert system.call("Sentinel", "budgetLeft")[0] == 500
+    with reverts("SentinelCannotGrant", request=waiting.id, basis=5):
+        guard(system, "approve", waiting.as_tuple(), WHY)
+    assert system.status(waiting) == "ESCALATED"
+    guard(system, "release", member.address, WHY)
+    guard(system, "approve", waiting.as_tuple(), WHY)
+    assert system.has_access(waiting)
 
 
 @pytest.mark.parametrize("ttl_s", [0, 3 * DAY_S + 1, 2**40 - 1])
@@ -275,6 +289,61 @@ def test_guardians_deny_and_end_the_grant_it_led_to(system):
     assert [name for name, _ in system.events(guard(system, "cancel", waiting.as_tuple(), WHY))] == ["AccessDecided"]
     guard(system, "approve", item.as_tuple(), WHY)
     assert system.has_access(item)
+
+
+def again(system, item, **fields):
+    """File a second request of the same requester for the same asset and purpose."""
+    return system.request(system.member(0), item.asset, **fields)
+
+
+@pytest.mark.parametrize("verdict", [None, Verdict.DENY, Verdict.ESCALATE])
+def test_cancelling_a_request_that_led_to_no_grant_leaves_the_grant_of_another(system, verdict):
+    item = system.grant()
+    second = again(system, item)
+    if verdict is not None:
+        system.decide(second, verdict)
+    receipt = guard(system, "cancel", second.as_tuple(), WHY)
+    assert [name for name, _ in system.events(receipt)] == ["AccessDecided"]
+    assert system.status(second) == "DENIED"
+    assert system.has_access(item)
+
+
+@pytest.mark.parametrize("order", [("approve", "cancel"), ("cancel", "approve")])
+def test_one_request_approved_and_another_cancelled_in_one_block_leaves_the_approved_grant(system, order):
+    first = system.pending()
+    second = again(system, first)
+    for act in order:
+        item = first if act == "approve" else second
+        system.queue(system.keys.guardian, "Sentinel", act, item.as_tuple(), WHY)
+    receipts = system.settle()
+    assert receipts[0].block_number == receipts[1].block_number
+    assert (system.status(first), system.status(second)) == ("GRANTED", "DENIED")
+    assert system.has_access(first)
+
+
+def test_grant_that_another_requests_grant_replaced_is_not_ended_with_its_request(system, reverts):
+    item = system.grant()
+    second = again(system, item)
+    system.decide(second)
+    held = system.call("AccessGrants", "grantOf", item.requester, item.asset, item.purpose)
+    assert held[0] == second.id
+    with reverts("AccessGrantsNoGrant", request=item.id):
+        revoke(system, item)
+    assert system.call("Sentinel", "budgetLeft")[1] == 40
+    assert [name for name, _ in system.events(guard(system, "cancel", item.as_tuple(), WHY))] == ["AccessDecided"]
+    assert (system.status(item), system.status(second)) == ("DENIED", "GRANTED")
+    assert system.call("AccessGrants", "grantOf", item.requester, item.asset, item.purpose) == held
+    assert system.has_access(second)
+    assert [name for name, _ in system.events(revoke(system, second))] == ["AccessRevoked"]
+    assert not system.has_access(second)
+    guard(system, "approve", item.as_tuple(), WHY)
+    assert system.has_access(item)
+
+
+def test_nobody_but_the_agent_raises_alerts(system, reverts):
+    for account in (system.keys.guardian, system.keys.admin, system.keys.policy, system.stranger):
+        with reverts("AccessManagedUnauthorized", caller=account.address):
+            system.send(account, "Sentinel", "raiseAlert", system.stranger.address, WHY, 1, RECEIPT)
 
 
 def test_guardians_undo_revocation_and_denial_without_the_agent(system):

@@ -26,7 +26,7 @@ def small():
 def finished(small, tmp_path_factory):
     """Give the directory of a finished run; not to be changed."""
     path = tmp_path_factory.mktemp("finished") / "run"
-    small.play_small(path, seed=3)
+    small.play_small(path, seed=5)
     return path
 
 
@@ -34,12 +34,3 @@ def finished(small, tmp_path_factory):
 def run(finished, tmp_path):
     """Give a copy of the finished run."""
     return Path(shutil.copytree(finished, tmp_path / "run"))
-
-
-@pytest.fixture
-def unfinished(small, tmp_path):
-    """Give a run that stopped in the middle of its live part."""
-    path = tmp_path / "unfinished"
-    with pytest.raises(small.Stopped):
-        small.play_small(path, seed=3, write=small.stop_at("live 15/"))
-    return path

@@ -44,7 +44,10 @@ def draw_small(seed: int, history: int = 60, live: int = 24) -> Workload:
     concerned = {(attempt.requester, attempt.asset, attempt.purpose) for attempt in part}
     houses = {member.name: member.organisation for member in full.members}
     consented = {(asset, houses[requester], purpose) for requester, asset, purpose in concerned}
-    past = [attempt for attempt in (*full.history, *full.live[:first]) if attempt.time_s < part[0].time_s][-history:]
+    past = [attempt for attempt in (*full.history, *full.live[:first]) if attempt.time_s < part[0].time_s]
+    known_abuse = [place for place, attempt in enumerate(past) if attempt.denied and attempt.label_at_s is not None]
+    kept = {*range(len(past) - history, len(past)), *known_abuse[-8:]}  # a history without abuse teaches nothing
+    past = [attempt for place, attempt in enumerate(past) if place in kept]
     people = {attempt.requester for attempt in part}
     things = {attempt.asset for attempt in (*past, *part)}
     return replace(

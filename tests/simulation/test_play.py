@@ -71,7 +71,8 @@ def test_what_is_reported_is_what_stands_on_chain(chain, acts, report):
         outcomes[Status.DENIED],
         outcomes[Status.ESCALATED],
     )
-    assert (decisions.revoked, decisions.quarantined, decisions.alerts) == tuple(names.values())
+    revoked = decisions.revoked + decisions.revoked_after_expiry
+    assert (revoked, decisions.quarantined, decisions.alerts) == tuple(names.values())
     assert min(names.values()) > 0
     assert len(report.timeline) == decisions.alerts
     assert sum(bucket.revoked for bucket in report.series.decisions_over_time) == decisions.revoked
@@ -95,21 +96,29 @@ def test_every_score_follows_from_the_features_and_the_model_in_the_run(finished
     assert len({receipt["score"] for receipt in judged}) > 5
 
 
-def test_guardians_answer_every_escalation_and_the_chain_follows_them(chain, acts, receipts):
+def test_guardians_answer_every_escalation_and_the_chain_follows_them(chain, acts, receipts, report):
     _, contracts = chain
     escalated = {request for request, event in acts.first_decision.items() if event.args["outcome"] == Status.ESCALATED}
     answers = {receipt["request"]: receipt["kind"] for receipt in receipts if receipt["kind"] in {"approve", "cancel"}}
-    assert answers.keys() == escalated
+    assert answers.keys() <= escalated
+    decisions = report.decisions
+    assert len(escalated) - len(answers) == decisions.lapsed
+    assert (decisions.approved, decisions.cancelled) == tuple(map([*answers.values()].count, ("approve", "cancel")))
     assert "approve" in answers.values()
     for request, answer in answers.items():
-        status, _ = contracts["AccessGrants"].call("statusOf", Hash32(request))
+        status = contracts["AccessGrants"].call("statusOf", Hash32(request))
         assert Status(status) is (Status.GRANTED if answer == "approve" else Status.DENIED)
 
 
-def test_a_label_is_shown_only_after_the_decision_and_only_once(finished, acts):
+def test_a_label_is_shown_only_after_the_decision_and_again_only_to_correct_a_guardian(finished, acts):
     outcomes = read_lines(finished, "outcomes")
     assert outcomes
-    assert len({outcome["request"] for outcome in outcomes}) == len(outcomes)
+    told = {}
+    for outcome in outcomes:
+        told.setdefault(outcome["request"], []).append((outcome["source"], outcome["denied"]))
+    for first, *more in told.values():
+        assert more in ([], [("review", not first[1])])
+        assert not more or first[0] == "guardian"
     for outcome in outcomes:
         assert outcome["block"] >= acts.first_decision[outcome["request"]].block_number
     assert [outcome["time_s"] for outcome in outcomes] == sorted(outcome["time_s"] for outcome in outcomes)
@@ -171,7 +180,7 @@ def test_contexts_lie_in_the_order_in_which_their_requests_reached_the_chain(fin
 
 
 def test_one_seed_gives_one_head_and_another_seed_another(small, finished, tmp_path):
-    again = small.play_small(tmp_path / "again", seed=3)
+    again = small.play_small(tmp_path / "again", seed=5)
     other = small.play_small(tmp_path / "other", seed=4)
     assert again.audit.head_hash == read_report(finished).audit.head_hash
     assert other.audit.head_hash != again.audit.head_hash
@@ -190,6 +199,6 @@ def test_a_run_whose_agent_states_another_score_than_its_model_does_not_pass_its
             monkeypatch.setattr(EvidenceRiskModel, "score", honest)
 
     with pytest.raises(Exception, match=r"receipts\.jsonl: line 1: score is .*, the model gives"):
-        small.play_small(tmp_path / "run", seed=3, write=come_clean, live=6)
+        small.play_small(tmp_path / "run", seed=5, write=come_clean, live=6)
     assert not (tmp_path / "run" / "seal.json").exists()
     assert not (tmp_path / "run" / "report.json").exists()

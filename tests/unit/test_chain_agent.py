@@ -157,8 +157,25 @@ def a_missing_context(clinic):
 
 def a_changed_context(clinic):
     request, context = draft(clinic)
-    clinic.box.contexts.put(request.context, canonical_json(context | {"salt": "00" * 16}))
-    return request, "the context does not match its hash"
+    with pytest.raises(ValueError, match="does not hash to"):
+        clinic.box.contexts.put(request.context, canonical_json(context | {"salt": "00" * 16}))
+    return request, "no context was handed in"
+
+
+def a_time_far_from_the_requests(clinic, days=2.1):
+    request, context = draft(clinic, time_s=clinic.box.now_s - int(days * 86_400))
+    clinic.box.hand_in([context])
+    return request, "the context's time is far from that of the request"
+
+
+def a_time_beyond_all_time(clinic):
+    return a_time_far_from_the_requests(clinic, days=-(2**62) / 86_400)
+
+
+def a_context_without_a_time(clinic):
+    request, context = draft(clinic, has_clock=False, time_s=7)
+    clinic.box.hand_in([context])
+    return request, "the context has no time"
 
 
 def another_requests_context(clinic):
@@ -190,6 +207,9 @@ def a_request_for_nothing(clinic):
     [
         a_missing_context,
         a_changed_context,
+        a_time_far_from_the_requests,
+        a_time_beyond_all_time,
+        a_context_without_a_time,
         another_requests_context,
         a_context_that_plays_the_request_down,
         a_request_for_nothing,
@@ -319,15 +339,124 @@ def test_contexts_handed_in_later_are_of_no_use_to_what_was_decided(clinic, agen
     assert clinic.box.deployment.access.status_of(request.id) is Status.DENIED
 
 
-def test_nobody_asks_under_the_name_of_a_colleague(clinic):
+@pytest.fixture
+def rogue(clinic):
+    """An organisation with a consent of its own, and eve, its member."""
+    box = clinic.box
+    box.add_organisation("rogue")
+    eve = box.add_member("rogue", "eve")
+    box.give_consent("patient", clinic.scan, "rogue", "treatment")
+    return eve
+
+
+def file_as(clinic, name, account, house="rogue"):
+    """Let ``account`` ask under ``name`` through ``house``, or in its own name where there is none."""
+    box = clinic.box
+    observed = {
+        "time_s": box.now_s,
+        "requester": name,
+        "asset": str(clinic.scan),
+        "action": "read",
+        "purpose": "treatment",
+        "attributes": NURSE,
+        "text": "",
+        "has_clock": True,
+    }
+    filer = box.account(house) if house else account
+    item, context = box.draft_request(
+        account.address,
+        filer.address,
+        clinic.scan,
+        clinic.care,
+        Scope.READ,
+        until=box.now_s + 3_600,
+        observed=observed,
+    )
+    box.hand_in([context])
+    if house:
+        box.deployment.access.request_many(box.gateway(house), item.organisation, [item])
+    else:
+        box.deployment.access.request(account, item)
+    box.client.settle()
+
+
+def refusals(source):
+    return [found.refusal for found in source.poll()]
+
+
+NAME_TAKEN = "the requester's name goes with another address"
+ADDRESS_TAKEN = "the requester's address goes with another name"
+
+
+def test_nobody_asks_under_the_name_of_a_colleague_who_was_first(clinic, rogue):
+    source = ChainRequests(clinic.box.client, clinic.box.deployment, clinic.box.contexts)
+    ask(clinic, "ann")
+    file_as(clinic, "ann", rogue)
+    file_as(clinic, "eve", rogue)
+    ask(clinic, "ann")
+    assert refusals(source) == ["", NAME_TAKEN, "", ""]
+
+
+def test_who_is_refused_under_a_colleagues_name_does_not_use_it_up(clinic, rogue):
+    source = ChainRequests(clinic.box.client, clinic.box.deployment, clinic.box.contexts)
+    file_as(clinic, "eve", rogue)
+    file_as(clinic, "ann", rogue)
+    ask(clinic, "ann")
+    assert refusals(source) == ["", ADDRESS_TAKEN, ""]
+
+
+def test_a_request_refused_for_its_context_ties_no_name(clinic, rogue):
+    source = ChainRequests(clinic.box.client, clinic.box.deployment, clinic.box.contexts)
+    request, _ = a_time_far_from_the_requests(clinic)
+    file(clinic, request)
+    file_as(clinic, "ann", rogue)
+    assert refusals(source) == ["the context's time is far from that of the request", ""]
+
+
+@pytest.mark.parametrize("house", [None, "shell", "clinic"], ids=["own name", "unknown house", "not a member"])
+def test_a_stranger_whom_nobody_vouches_for_uses_up_no_name(clinic, house):
     box = clinic.box
     source = ChainRequests(box.client, box.deployment, box.contexts)
+    box.add_organisation("shell")
+    mallory = box.add_member("shell", "mallory")
+    file_as(clinic, "ann", mallory, house)
+    ask(clinic, "ann")
+    assert refusals(source) == ["nobody vouches for the requester", ""]
+
+
+def test_who_holds_a_consent_may_ask_in_their_own_name(clinic):
+    box = clinic.box
+    source = ChainRequests(box.client, box.deployment, box.contexts)
+    box.give_consent("patient", clinic.scan, "ben", "treatment")
+    file_as(clinic, "ben", clinic.ben, None)
+    assert refusals(source) == [""]
+
+
+def test_who_has_left_is_vouched_for_no_longer(clinic):
+    box = clinic.box
+    source = ChainRequests(box.client, box.deployment, box.contexts)
+    ask(clinic, "ann")
+    box.deployment.identity.remove_member(clinic.house, clinic.ann.address)
+    box.client.settle()
+    ask(clinic, "ann")
     ask(clinic, "ben")
-    assert [found.refusal for found in source.poll()] == [""]
-    request, context = draft(clinic, requester="ben")
+    assert refusals(source) == ["", "nobody vouches for the requester", ""]
+
+
+def test_an_agent_started_later_knows_whose_name_is_whose(clinic, rogue, model_files):
+    box = clinic.box
+    ask(clinic, "ann")
+    box.start_agent(EvidenceRiskModel.from_files(model_files), UseMonitor()).step()
+    file_as(clinic, "ann", rogue)
+    source = ChainRequests(box.client, box.deployment, box.contexts)
+    assert refusals(source) == [NAME_TAKEN]
+
+
+def test_rows_without_times_have_none_that_could_be_far(clinic):
+    box = clinic.box
+    rows = ChainRequests(box.client, box.deployment, box.contexts, has_clock=False)
+    request, context = draft(clinic, has_clock=False, time_s=7)
     box.hand_in([context])
     file(clinic, request)
-    [found] = source.poll()
-    assert (found.observation, found.refusal) == (None, "the requester's name goes with another address")
-    ask(clinic, "ann")
-    assert [found.refusal for found in source.poll()] == [""]
+    ask(clinic, "ben")
+    assert refusals(rows) == ["", "the context has a time where there are none"]

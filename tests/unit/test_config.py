@@ -44,6 +44,7 @@ def test_keyword_arguments_win_over_the_file_key_by_key(tmp_path):
         ("[run]\ntick_s = 'long'", "run.tick_s"),
         ("seed = ", "settings.toml"),
         ("[agent]\nquarantine_s = 259201", "agent.quarantine_s is 259201, over limits.max_quarantine_s"),
+        ("[agent]\ncontext_time_tolerance_s = 3599", "agent.context_time_tolerance_s is 3599, under run.tick_s, 3600"),
     ],
 )
 def test_a_bad_setting_is_named_in_one_line_with_its_file(tmp_path, text, message):

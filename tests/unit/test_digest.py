@@ -131,3 +131,19 @@ def test_a_proof_with_one_byte_changed_proves_nothing():
     assert not verify_merkle_proof(root, leaves[4], spoiled)
     assert not verify_merkle_proof(root, leaves[4], proof[:-1])
     assert not verify_merkle_proof(root, leaves[3], proof)
+
+
+DEEP = '["\u2200",' + "[" * 3_000 + "]" * 3_000 + "]"
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be", "utf-16", "utf-32-le", "utf-32-be", "utf-8-sig"])
+def test_text_in_another_encoding_is_refused_however_deep_it_is(encoding):
+    for text in (DEEP, "[1]"):
+        with pytest.raises(ValueError, match=r"decode|canonical|BOM|Expecting|deeper"):
+            parse_canonical(text.encode(encoding))
+
+
+def test_bytes_that_hide_their_depth_from_a_count_of_bytes_do_not_reach_the_reader():
+    hidden = "".join(chr(0x5B00 + 0x22) if place % 2 else "[" for place in range(400)).encode("utf-16-le")
+    with pytest.raises(ValueError, match=r"decode|canonical|Expecting|deeper"):
+        parse_canonical(hidden)

@@ -55,8 +55,18 @@ def measure(scores, bad, kinds, *, denied, escalated, revoked) -> dict:
     good_n, bad_n = int((~bad).sum()), int(bad.sum())
     both = good_n > 0 and bad_n > 0
     fpr, tpr, _ = roc_curve(bad, scores) if both else ([0], [0], [0])
-    recalls = [float(tpr[np.searchsorted(fpr, share, "right") - 1]) if both else None for share in (0.01, 0.05, 0.1)]
-    stopped = denied | escalated
+    recalls = [float(np.interp(share, fpr, tpr)) if both else None for share in (0.01, 0.05, 0.1, 0.2, 0.3)]
+    held = denied | escalated
+    approved = escalated & (np.arange(len(scores)) % 7 == 0)
+    stopped = held & ~approved
+    lapsed = escalated & (np.arange(len(scores)) % 7 == 1)
+    cancelled = escalated & ~approved & ~lapsed
+    lowered = escalated & (np.arange(len(scores)) % 3 == 2)
+    revoked = revoked & ~stopped
+
+    def share(flags, of):
+        return float(flags[of].mean()) if of.any() else None
+
     leaked = int((bad & ~stopped).sum())
     per_attack = {}
     for kind in KINDS:
@@ -67,8 +77,10 @@ def measure(scores, bad, kinds, *, denied, escalated, revoked) -> dict:
                 requests=n,
                 denied=int((of_kind & denied).sum()),
                 escalated=int((of_kind & escalated).sum()),
+                approved=int((of_kind & approved).sum()),
                 stopped=int((of_kind & stopped).sum()),
-                revoked_later=int((of_kind & revoked).sum()),
+                cut_off=int((of_kind & revoked).sum()),
+                cut_off_late=0,
                 recall=float((of_kind & stopped).sum() / n),
                 leaked_bytes=int((of_kind & ~stopped).sum()) * RECORD_BYTES,
                 leaked_records=int((of_kind & ~stopped).sum()),
@@ -81,9 +93,16 @@ def measure(scores, bad, kinds, *, denied, escalated, revoked) -> dict:
         "denial_recall_at_10pct": recalls[2],
         "good_requests": good_n,
         "bad_requests": bad_n,
-        "bad_stopped_rate": float(stopped[bad].mean()) if bad_n else None,
-        "good_denied_rate": float(denied[~bad].mean()) if good_n else None,
-        "good_escalated_rate": float(escalated[~bad].mean()) if good_n else None,
+        "bad_held_up_rate": share(held, bad),
+        "bad_stopped_rate": share(stopped, bad),
+        "bad_stopped_by_ceiling_rate": share(stopped & lowered, bad),
+        "bad_cut_off_rate": share(revoked, bad),
+        "held_at_agents_share": recalls[3],
+        "held_at_rules_share": recalls[4],
+        "good_denied_rate": share(denied, ~bad),
+        "good_escalated_rate": share(escalated, ~bad),
+        "good_refused_rate": share(denied | cancelled, ~bad),
+        "good_lapsed_rate": share(lapsed, ~bad),
         "leaked_bytes": leaked * RECORD_BYTES,
         "leaked_records": leaked,
         "per_attack": per_attack,
@@ -161,19 +180,41 @@ def draw_report(live: int = 2113, attack_rate: float = 0.068, seed: int = 7, **c
             settings_digest="0x" + "a1" * 32,
             version="0.1.0",
         ),
-        "requests": Requests(total=live + 1400, history=1400, live=live, skipped=0),
+        "requests": Requests(
+            total=live + 1402,
+            history=1400,
+            live=live,
+            skipped=2,
+            skipped_by_reason={"unreadable time": 1, "empty": 1},
+            skipped_rows=((17, "field time: unreadable time 'noon', expected iso8601"), (40, "empty requester")),
+            out_of_order=12,
+            notes=(
+                "requester: the manager answers for each request",
+                "12 rows were sorted by time",
+            ),
+        ),
         "decisions": Decisions(
             granted=decided - int(denied.sum()) - int(escalated.sum()),
             denied=int(denied.sum()),
             escalated=int(escalated.sum()),
+            approved=int(escalated.sum()) // 2,
+            cancelled=int(escalated.sum()) // 3,
+            lapsed=int(escalated.sum()) // 9,
             revoked=len(delays),
+            revoked_by_agent=len(delays) - len(delays) // 4,
+            revoked_by_guardian=len(delays) // 4,
+            revoked_after_expiry=3,
+            honest_cut_off_by_agent=5,
+            honest_cut_off_by_guardian=2,
             quarantined=sum(alert.response == "quarantine" for alert in timeline),
             alerts=len(timeline),
             overruled_by_contract=min(4, live),
         ),
         "quality": Quality(**agent, baselines=baselines),
         "latency": Latency(
+            tick_wait_s=Quantiles.of(rng.integers(1, 3600, live)),
             decision_blocks=Quantiles.of(rng.geometric(0.7, live)),
+            batch_ms=Quantiles.of(rng.gamma(9, 4.0, live)),
             decision_ms=Quantiles.of(rng.gamma(3, 0.4, live)),
             revocation_blocks=Quantiles.of(delays),
         ),

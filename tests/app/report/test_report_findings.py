@@ -2,7 +2,7 @@
 
 import pytest
 
-from chainsec.app import findings, report_charts, report_tables
+from chainsec.app import findings, report_charts, report_tables, wording
 from chainsec.scenarios.report_schema import AttackOutcome, Measures
 from chainsec.scenarios.report_series import Histogram
 
@@ -10,13 +10,21 @@ from chainsec.scenarios.report_series import Histogram
 def measures(stopped, cut_off, requests):
     share = stopped / requests if requests else None
     outcome = AttackOutcome(
-        requests=requests, denied=stopped, escalated=0, stopped=stopped, revoked_later=cut_off, recall=share
+        requests=requests,
+        denied=stopped,
+        escalated=0,
+        approved=0,
+        stopped=stopped,
+        cut_off=cut_off,
+        cut_off_late=0,
+        recall=share,
     )
     nothing = dict.fromkeys(Measures.model_fields)
     known = {
         "good_requests": 0,
         "bad_requests": requests,
         "bad_stopped_rate": share,
+        "bad_cut_off_rate": cut_off / requests if requests else None,
         "per_attack": {"snooping": outcome},
     }
     return Measures(**(nothing | known))
@@ -42,7 +50,28 @@ def test_the_headline_sets_the_price_beside_the_catch_for_agent_and_rules(report
     sentence = findings.headline(report)
     assert "honest ones" in sentence
     assert sentence.count("%") == 4
-    assert "rules alone" in sentence
+    assert "under the same contract, rules alone" in sentence
+
+
+def test_the_comparison_is_told_at_equal_cost_and_names_both_costs(report):
+    sentence = findings._at_equal_cost(report)
+    rules = report.quality.baselines["rules only"]
+    for way in (report.quality, rules):
+        for share in (way.held_at_agents_share, way.held_at_rules_share, findings.disturbed_rate(way)):
+            assert wording.rate(share) in sentence
+    assert (
+        findings._at_equal_cost(
+            report.model_copy(update={"quality": report.quality.model_copy(update={"baselines": {}})})
+        )
+        == ""
+    )
+
+
+def test_whoever_was_wrongly_hit_is_counted_by_who_did_it(report):
+    sentence = " ".join(findings.findings(report))
+    assert "5 grants ended early by its responses, 2 by a guardian's error" in sentence
+    unhurt = report.decisions.model_copy(update={"honest_cut_off_by_agent": 0, "honest_cut_off_by_guardian": 0})
+    assert "ended early" not in " ".join(findings.findings(report.model_copy(update={"decisions": unhurt})))
 
 
 def test_a_log_has_no_attacks_only_requests_it_denied(report):

@@ -24,7 +24,7 @@ ASKED_FOR = {
     "requests": {"total", "history", "live", "skipped"},
     "decisions": {"granted", "denied", "escalated", "revoked", "quarantined", "alerts"},
     "quality": {"auc", "average_precision", "denial_recall_at_10pct", "per_attack", "baselines"},
-    "latency": {"decision_blocks", "decision_ms", "revocation_blocks"},
+    "latency": {"tick_wait_s", "decision_blocks", "decision_ms", "batch_ms", "revocation_blocks"},
     "cost": {"transactions", "gas_total", "gas_per_decision"},
     "throughput": {"decisions_per_s"},
     "audit": {"blocks", "receipts", "verified"},
@@ -33,7 +33,7 @@ ASKED_FOR = {
 
 def containers(value, path=()):
     """Yield the path of every JSON object in ``value`` that is a part with fixed keys."""
-    free = {"settings", "evidence", "per_attack", "baselines", "gas_by_operation", "curves"}
+    free = {"settings", "evidence", "per_attack", "baselines", "gas_by_operation", "curves", "skipped_by_reason"}
     if isinstance(value, dict):
         if not path or path[-1] not in free:
             yield path
@@ -117,7 +117,7 @@ def test_requests_have_to_add_up():
 
 def test_there_cannot_be_more_decisions_than_live_requests(report):
     live = report.requests.live
-    none = {"revoked": 0, "quarantined": 0, "alerts": 0, "overruled_by_contract": 0}
+    none = dict.fromkeys(set(Decisions.model_fields) - {"granted", "denied", "escalated"}, 0)
     fits = report.model_dump() | {"decisions": Decisions(granted=live, denied=0, escalated=0, **none).model_dump()}
     assert Report.model_validate(fits).decisions.granted == live
     too_many = fits | {"decisions": Decisions(granted=live, denied=1, escalated=0, **none).model_dump()}
@@ -127,21 +127,45 @@ def test_there_cannot_be_more_decisions_than_live_requests(report):
 
 @pytest.mark.parametrize(
     "changed",
-    [{"stopped": 4}, {"revoked_later": 8}, {"recall": None}, {"requests": 0}],
-    ids=["stopped is not the sum", "more outcomes than requests", "no recall", "recall of nothing"],
+    [{"stopped": 4}, {"approved": 1}, {"cut_off": 8}, {"cut_off_late": 4}, {"recall": None}, {"requests": 0}],
+    ids=[
+        "no sum",
+        "approved and stopped",
+        "more outcomes than requests",
+        "more cuts",
+        "no recall",
+        "recall of nothing",
+    ],
 )
 def test_outcomes_of_an_attack_that_contradict_each_other_are_refused(changed):
-    sound = {"requests": 10, "denied": 2, "escalated": 1, "stopped": 3, "revoked_later": 4, "recall": 0.3}
+    sound = {"requests": 10, "denied": 2, "escalated": 1, "approved": 0, "stopped": 3, "recall": 0.3}
+    sound |= {"cut_off": 4, "cut_off_late": 0}
     assert AttackOutcome(**sound).stopped == 3
     with pytest.raises(ValidationError):
         AttackOutcome(**(sound | changed))
+
+
+@pytest.mark.parametrize("changed", [{"revoked": 4}, {"revoked_by_guardian": 3}, {"lapsed": 3}])
+def test_decisions_that_contradict_each_other_are_refused(changed):
+    sound = dict.fromkeys(Decisions.model_fields, 0)
+    sound |= {
+        "escalated": 5,
+        "approved": 2,
+        "cancelled": 1,
+        "revoked": 3,
+        "revoked_by_agent": 1,
+        "revoked_by_guardian": 2,
+    }
+    assert Decisions(**sound).revoked == 3
+    with pytest.raises(ValidationError):
+        Decisions(**(sound | changed))
 
 
 def test_what_the_machines_clock_says_changes_no_digest(report):
     slower = report.model_copy(
         update={
             "throughput": Throughput(decisions_per_s=1.0, elapsed_s=900.0),
-            "latency": report.latency.model_copy(update={"decision_ms": None}),
+            "latency": report.latency.model_copy(update={"decision_ms": None, "batch_ms": None}),
         }
     )
     assert slower != report

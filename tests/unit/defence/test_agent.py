@@ -138,7 +138,14 @@ def an_agent(model, source, actions=None, *, watcher=None, thresholds=ESCALATE_A
 
 
 def a_threat(*requests, response="quarantine", kind="mass_export"):
-    return Threat(kind, "nurse-1", tuple(str(request.id) for request in requests), 0.9, response, {"statistic": 5.0})
+    return Threat(
+        kind,
+        "nurse-1",
+        tuple(str(request.id) for request in requests),
+        0.9,
+        response,
+        {"statistic": 22.5, "thresholds": [2.5]},
+    )
 
 
 def test_every_request_is_scored_before_it_enters_the_past(model):
@@ -170,6 +177,39 @@ def test_labels_are_learned_only_when_they_are_revealed_and_once(model):
     assert not agent.has_scored(request_id)
     with pytest.raises(KeyError):
         agent.learn(request_id, True)  # noqa: FBT003 - the label itself
+
+
+def test_a_review_that_contradicts_a_guardian_is_learned_and_one_that_agrees_is_no_news(model):
+    diary = Diary(model)
+    wrong, right, plain = (pending(number) for number in (1, 2, 3))
+    agent = an_agent(diary, Inbox(wrong, right, plain))
+    agent.step()
+    ids = [str(item.request.id) for item in (wrong, right, plain)]
+    diary.calls.clear()
+    assert [agent.learn(name, denied=True, is_final=False) for name in ids[:2]] == [True, True]
+    reviews = zip(ids, (False, True, False), strict=True)
+    assert [agent.learn(name, denied=label) for name, label in reviews] == [True, False, True]
+    assert diary.calls == ["learn", "learn", "correct", "learn"]
+    assert not any(agent.has_scored(name) for name in ids)
+    with pytest.raises(KeyError):
+        agent.learn(ids[0], denied=True)
+
+
+def test_a_release_takes_back_what_threats_added_to_the_next_scores_of_that_person_alone(model):
+    first, other, later = pending(1), pending(2, name="clerk-1", requester=2), pending(3)
+    watcher = UseMonitor()
+    agent = an_agent(model, Inbox(first, other), watcher=watcher)
+    agent.step()
+    innocent = model.features(later.observation)
+    uses = [Use(START_S + n, who, f"r{n}", "export", 9_000, str(item.request.id)) for n in range(40) for who, item in (("nurse-1", first), ("clerk-1", other))]  # fmt: skip # noqa: E501
+    assert {response.threat.requester for response in agent.watch(uses)} == {"nurse-1", "clerk-1"}
+    assert model.features(later.observation)["suspicion"] > innocent["suspicion"]
+    of_clerk = model.features(pending(4, name="clerk-1", requester=2).observation)["suspicion"]
+    agent.release("nurse-1")
+    assert model.features(later.observation)["suspicion"] == pytest.approx(innocent["suspicion"], abs=1e-3)
+    assert model.features(pending(4, name="clerk-1", requester=2).observation)["suspicion"] == of_clerk > 0
+    agent.release("nurse-1")
+    assert model.features(later.observation)["suspicion"] >= 0
 
 
 def test_each_decision_carries_the_hash_of_the_receipt_that_was_kept_before_it(model):
@@ -277,8 +317,9 @@ def test_a_revocation_ends_each_grant_once_and_no_more_than_the_budget_holds(mod
     same = [pending(1, asset=1), pending(2, asset=1), pending(3, asset=2), pending(4, asset=3)]
     requests = [item.request for item in same]
     for left, ended in ((10, [requests[1], requests[2], requests[3]]), (2, [requests[1], requests[2]])):
-        desk = Desk(left=left)
-        agent = an_agent(model, Inbox(*same), desk, watcher=Tattler([a_threat(*requests, response="revoke")]))
+        desk = Desk(left=left, standing=requests[1:])  # the second request's grant took the place of the first one's
+        threat = a_threat(*requests, *requests, response="revoke")
+        agent = an_agent(model, Inbox(*same), desk, watcher=Tattler([threat]))
         agent.step()
         agent.watch([use_of(requests[0])])
         assert [act[1] for act in desk.acts if act[0] == "revoke"] == ended
@@ -304,7 +345,14 @@ def test_an_agent_started_later_answers_for_grants_that_were_decided_before_it(m
 
 def test_uses_from_before_the_chain_concern_no_grant(model):
     item = pending(1)
-    threat = Threat("volume", "nurse-1", ("history-7", str(item.request.id)), 0.9, "revoke", {})
+    threat = Threat(
+        "volume",
+        "nurse-1",
+        ("history-7", str(item.request.id)),
+        0.9,
+        "revoke",
+        {"statistic": 22.5, "thresholds": [2.5]},
+    )
     desk = Desk()
     agent = an_agent(model, Inbox(item), desk, watcher=Tattler([threat]))
     agent.step()

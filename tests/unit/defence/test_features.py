@@ -50,6 +50,15 @@ def test_contexts_are_all_singles_and_pairs_and_the_profiles():
 def test_keys_of_different_values_never_collide_by_joining():
     plan = FacetPlan(("requester", "asset"), ((0, 1),))
     assert plan.keys(["ab", "c"]) != plan.keys(["a", "bc"])
+    hostile = [["ann\x1fx", "y"], ["ann", "x\x1fy"], ["ann\x1e1x", "y"], ["ann\x1e0x", "y"], ["ann\x1ex", "y"]]
+    assert len({*map(tuple, map(plan.keys, hostile))}) == len(hostile)
+
+
+def test_a_name_with_the_separator_in_it_is_no_other_name_and_no_requester_of_another_asset():
+    plan = FacetPlan(("requester", "asset"), ((0, 1),))
+    asks = [ask(0, requester="ann\x1fx", asset="y"), ask(0, requester="ann", asset="x\x1fy")]
+    assert len({key for found in asks for key in plan.keys(plan.values(found))}) == 2
+    assert not any("\x1f" in value for found in asks for value in plan.values(found))
 
 
 def test_a_plan_survives_json_and_restriction_keeps_the_order():

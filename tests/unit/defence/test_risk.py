@@ -89,6 +89,26 @@ def test_learning_moves_later_features_but_neither_digest_nor_weights(model):
     assert model.to_files()[MODEL_FILE] == train_risk_model(HISTORY[:SPLIT], DENIED[:SPLIT]).to_files()[MODEL_FILE]
 
 
+@pytest.mark.parametrize("truth", [True, False])
+def test_a_label_put_right_leaves_what_the_right_label_at_once_would_have_left(truth):
+    first, mistaken = (train_risk_model(HISTORY[:SPLIT], DENIED[:SPLIT]) for _ in range(2))
+    asked, probes = HISTORY[SPLIT], HISTORY[SPLIT + 1 : SPLIT + 60]
+    for model in (first, mistaken):
+        model.observe(asked)
+    first.learn(asked, truth)
+    mistaken.learn(asked, not truth)
+
+    def look(model):
+        found = [model.features(probe) for probe in probes]
+        # an acquittal eases what is held for other things too, and that is not put right
+        return found if not truth else [{**features, "suspicion": 0} for features in found]
+
+    misled = look(mistaken)
+    mistaken.correct(asked, truth)
+    assert look(mistaken) == look(first) != misled
+    assert mistaken.digest == first.digest
+
+
 def test_a_threat_seen_in_uses_raises_that_requesters_risk_for_some_days_only(model):
     probe, other = HISTORY[SPLIT], next(o for o in HISTORY[SPLIT:] if o.requester != HISTORY[SPLIT].requester)
     before, calm = model.score(model.features(probe)), model.features(other)

@@ -15,6 +15,7 @@ from chainsec.defence.risk import RiskSettings
 from chainsec.defence.training import train_risk_model
 from chainsec.scenarios.baselines import RuleEngine
 from chainsec.scenarios.hospital import hospital
+from chainsec.scenarios.quality import denial_recall
 
 BATCH = 50
 
@@ -93,7 +94,7 @@ def replay_hospital(seed):
 
 
 @pytest.mark.parametrize("seed", [int(seed) for seed in os.environ.get("CHAINSEC_SEEDS", "11").split()])
-def test_abuse_in_the_hospital_scores_higher_than_the_rules_see_it(seed, record_property):
+def test_where_a_tenth_of_the_good_is_refused_the_score_catches_more_abuse_than_the_rules(seed, record_property):
     workload, scores = replay_hospital(seed)
     denied = np.array([attempt.denied for attempt in workload.live])
     kinds = np.array([attempt.attack or "" for attempt in workload.live])
@@ -103,9 +104,13 @@ def test_abuse_in_the_hospital_scores_higher_than_the_rules_see_it(seed, record_
     auc = roc_auc_score(denied, scores)
     record_property("auc", round(auc, 3))
     record_property("rules_auc", round(roc_auc_score(denied, rules), 3))
-    record_property("recall_at_10pct", round(float(caught[denied].mean()), 3))
+    record_property("recall_at_10pct", round(denial_recall(list(scores), list(denied), 0.1), 3))
+    record_property("rules_recall_at_10pct", round(denial_recall(rules, list(denied), 0.1), 3))
     record_property("recalls", {str(kind): round(recall, 2) for kind, recall in recalls.items()})
-    assert auc > roc_auc_score(denied, rules)
+    # The rules' score has few levels: both are read off their ROC curves at the same cost, a lot deciding among equals.
+    ours, theirs = (denial_recall(list(found), list(denied), 0.1) for found in (scores, rules))
+    assert ours > theirs + 0.05
+    assert auc > roc_auc_score(denied, rules) + 0.1
     # No history shows these two; chance alone would catch one in ten.
     assert recalls["mass_export"] > 0.15
     assert recalls["dormant_account"] > 0.15

@@ -61,7 +61,7 @@ def test_a_mapping_cannot_be_changed_once_read():
     mapping = parse_mapping(BASE)
     with pytest.raises(ValidationError):
         mapping.duration_s = 5
-    assert mapping.duration_s == 3600
+    assert mapping.duration_s == 86_400
 
 
 @pytest.mark.parametrize(

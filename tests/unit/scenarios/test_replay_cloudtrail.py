@@ -146,7 +146,7 @@ def test_cloudtrail_events_of_many_kinds_become_attempts(file, form):
         "concatenated": json.dumps({"Records": records[:5]}) + json.dumps({"Records": records[5:]}),
     }[form]
     file.write_bytes(gzip.compress(text.encode()))
-    workload = build_replay(file, "aws_cloudtrail", history=0.3, seed=1)
+    workload = build_replay(file, "aws_cloudtrail", history=0.3)
     attempts = workload.history + workload.live
     expected = [wanted for _, wanted in sorted(CLOUDTRAIL, key=lambda pair: pair[0]["eventTime"])]
     for attempt, (requester, asset, action, denied, volume) in zip(attempts, expected, strict=True):
@@ -164,7 +164,7 @@ def test_cloudtrail_events_of_many_kinds_become_attempts(file, form):
 def test_cloudtrail_attributes_never_tell_the_answer(file):
     denied, granted = event(0, "s3", "PutObject", ROLE, BUCKET, **DENIED), event(1, "s3", "PutObject", ROLE, BUCKET)
     file.write_text(json.dumps({"Records": [denied, granted]}))
-    workload = build_replay(file, "aws_cloudtrail", seed=1)
+    workload = build_replay(file, "aws_cloudtrail")
     refused, allowed = workload.history[0], workload.live[0]
     assert (refused.denied, allowed.denied) == (True, False)
     assert refused.attributes == allowed.attributes
@@ -177,4 +177,4 @@ def test_a_cloudtrail_record_without_a_time_is_named_by_its_number(file):
         json.dumps({"Records": [event(0, "s3", "ListBuckets", USER), without(event(1, "s3", "X", USER), "eventTime")]})
     )
     with pytest.raises(BadInput, match=r"trail.json: line 1: record 2: field eventTime: this field is missing"):
-        build_replay(file, "aws_cloudtrail", seed=1)
+        build_replay(file, "aws_cloudtrail")

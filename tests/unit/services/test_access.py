@@ -110,6 +110,29 @@ def test_a_grant_without_consent_becomes_a_denial(ward):
     assert Basis(ward.events(ward.access, "AccessDecided")[0]["basis"]) is Basis.NO_CONSENT
 
 
+@pytest.mark.parametrize(("hold", "basis"), [("pause", Basis.PAUSED), ("quarantine", Basis.QUARANTINED)])
+def test_a_grant_that_something_holds_up_becomes_an_escalation_for_afterwards(ward, facts, hold, basis):
+    asset, guardian = ward.asset(), ward.keys.guardian
+    ward.consent_to(asset)
+    item = ward.request(asset)
+    if hold == "pause":
+        ward.access.pause(guardian)
+    else:
+        ward.sentinel.quarantine(ward.keys.agent, item.requester, 60, facts.receipt)
+    ward.settle()
+    ward.decide(item)
+    assert ward.access.status_of(item.id) is Status.ESCALATED
+    assert Basis(ward.events(ward.access, "AccessDecided")[0]["basis"]) is basis
+    assert not ward.sentinel.can_approve(guardian.address, item)
+    if hold == "pause":
+        ward.access.resume(guardian)
+    else:
+        ward.sentinel.release(guardian, item.requester, facts.receipt)
+    ward.sentinel.approve(guardian, item, facts.receipt)
+    ward.settle()
+    assert ward.has_access(item)
+
+
 def test_only_guardians_pause_and_only_administrators_name_the_door(ward, reverts):
     with reverts("AccessManagedUnauthorized", caller=ward.keys.agent.address):
         ward.access.pause(ward.keys.agent)

@@ -43,6 +43,53 @@ def test_the_agents_account_gets_no_other_role_and_its_role_no_other_door(ward, 
     assert not ward.authority.has_role(Role.GUARDIAN, agent)
 
 
+def test_an_announced_call_is_cancelled_by_guardians_and_announced_again(ward, reverts):
+    policy, contract = ward.keys.policy, ward.sentinel.contract
+    call = (policy.address, contract, "resumeAgent")
+    assert ward.authority.due_s(*call) is None
+    ward.authority.schedule(policy, contract, "resumeAgent")
+    [receipt] = ward.settle()
+    announced_s = ward.box.engine.block(receipt.block_number).timestamp
+    assert ward.authority.due_s(*call) == announced_s + POLICY_DELAY_S
+    with reverts("AccessManagerUnauthorizedCancel", msgsender=ward.keys.agent.address):
+        ward.authority.cancel(ward.keys.agent, *call)
+    ward.authority.cancel(ward.keys.guardian, *call)
+    ward.settle()
+    assert ward.authority.due_s(*call) is None
+    later_s = ward.client.now_s + 3 * POLICY_DELAY_S
+    ward.authority.schedule(policy, contract, "resumeAgent", earliest_s=later_s)
+    ward.settle()
+    assert ward.authority.due_s(*call) == later_s
+    with reverts("AccessManagerNotReady"):
+        ward.sentinel.resume_agent(policy)
+
+
+def test_nobody_announces_what_it_may_not_call_or_for_too_soon(ward, reverts):
+    contract = ward.sentinel.contract
+    for account in (ward.keys.agent, ward.keys.guardian, ward.stranger):
+        with reverts("AccessManagerUnauthorizedCall", caller=account.address):
+            ward.authority.schedule(account, contract, "resumeAgent")
+    with reverts("AccessManagerUnauthorizedCall", caller=ward.keys.policy.address):
+        ward.authority.schedule(ward.keys.policy, contract, "resumeAgent", earliest_s=ward.client.now_s + 60)
+    assert ward.authority.due_s(ward.keys.policy.address, contract, "resumeAgent") is None
+
+
+def test_a_closed_contract_answers_no_role_until_it_is_opened_again(ward, reverts):
+    contract = ward.access.contract
+    ward.authority.close(ward.keys.admin, contract)
+    ward.settle()
+    assert ward.authority.is_closed(contract)
+    assert not ward.authority.is_closed(ward.sentinel.contract)
+    with reverts("AccessManagedUnauthorized", caller=ward.keys.guardian.address):
+        ward.access.pause(ward.keys.guardian)
+    assert not ward.access.is_paused()
+    ward.authority.reopen(ward.keys.admin, contract)
+    ward.settle()
+    ward.access.pause(ward.keys.guardian)
+    ward.settle()
+    assert ward.access.is_paused()
+
+
 def test_only_administrators_give_roles(ward, reverts):
     with reverts("AccessManagerUnauthorizedAccount", msgsender=ward.keys.guardian.address):
         ward.authority.grant_role(ward.keys.guardian, Role.NOTARY, ward.stranger.address)

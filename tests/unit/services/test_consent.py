@@ -51,14 +51,55 @@ def test_only_the_controller_of_the_owner_gives_and_withdraws(ward, facts, rever
 
 def test_signed_consent_may_be_handed_in_by_anybody_but_only_once(ward, facts, reverts):
     terms = ward.terms(ward.asset(), record=Hash32(bytes([7]) * 32))
-    deadline_s, nonce = ward.client.now_s + 60, ward.consent.nonce_of(ward.owner.address)
-    signature = ward.consent.sign(ward.owner, terms, nonce=nonce, deadline_s=deadline_s)
+    key, deadline_s = (terms.asset, terms.grantee, facts.care), ward.client.now_s + 60
+    replaces = ward.consent.version_of(*key)
+    signature = ward.consent.sign(ward.owner, terms, replaces=replaces, deadline_s=deadline_s)
     ward.consent.give_signed(ward.stranger, terms, deadline_s=deadline_s, signature=signature)
     ward.settle()
-    assert ward.consent.is_valid(terms.asset, terms.grantee, facts.care)
-    assert ward.consent.nonce_of(ward.owner.address) == nonce + 1
+    assert ward.consent.is_valid(*key)
+    assert (replaces, ward.consent.version_of(*key)) == (0, 1)
     with reverts("ConsentLedgerInvalidSignature", signer=ward.owner.address):
         ward.consent.give_signed(ward.stranger, terms, deadline_s=deadline_s, signature=signature)
+
+
+@pytest.mark.parametrize("act", ["give", "withdraw", "revoke"])
+def test_a_signature_is_worthless_once_its_consent_was_given_or_ended_in_another_way(ward, facts, reverts, act):
+    asset = ward.asset()
+    terms, deadline_s = ward.terms(asset), ward.client.now_s + 600
+    key = (asset, terms.grantee, facts.care)
+    ward.consent_to(asset)
+    version = ward.consent.version_of(*key)
+    signature = ward.consent.sign(ward.owner, terms, replaces=version, deadline_s=deadline_s)
+    if act == "give":
+        ward.consent_to(asset, scope=Scope.READ | Scope.WRITE)
+    elif act == "withdraw":
+        ward.consent.withdraw(ward.owner, *key)
+    else:
+        ward.consent.revoke(ward.keys.guardian, *key, reason=facts.receipt)
+    ward.settle()
+    assert ward.consent.version_of(*key) == version + 1
+    with reverts("ConsentLedgerInvalidSignature", signer=ward.owner.address):
+        ward.consent.give_signed(ward.stranger, terms, deadline_s=deadline_s, signature=signature)
+    assert ward.consent.is_valid(*key) is (act == "give")
+    renewed = ward.consent.sign(ward.owner, terms, replaces=version + 1, deadline_s=deadline_s)
+    ward.consent.give_signed(ward.stranger, terms, deadline_s=deadline_s, signature=renewed)
+    ward.settle()
+    assert ward.consent.is_valid(*key)
+
+
+def test_guardians_end_a_consent_with_their_reason_and_nobody_else_does(ward, facts, reverts):
+    item, kept = ward.granted(), ward.granted()
+    key = (item.asset, ward.hospital.address, facts.care)
+    for account in (ward.stranger, ward.owner, ward.keys.agent):
+        with reverts("AccessManagedUnauthorized", caller=account.address):
+            ward.consent.revoke(account, *key, reason=facts.receipt)
+    assert ward.has_access(item)
+    ward.consent.revoke(ward.keys.guardian, *key, reason=facts.receipt)
+    ward.settle()
+    [event] = ward.events(ward.consent, "ConsentRevoked")
+    assert (event["by"], event["reason"], event["asset"]) == (ward.keys.guardian.address, facts.receipt, item.asset)
+    assert not ward.has_access(item)
+    assert ward.has_access(kept)
 
 
 @pytest.mark.parametrize(
@@ -74,20 +115,20 @@ def test_signed_consent_may_be_handed_in_by_anybody_but_only_once(ward, facts, r
 def test_a_signature_covers_every_term(ward, facts, reverts, change):
     terms = ward.terms(ward.asset())
     deadline_s = ward.client.now_s + 60
-    signature = ward.consent.sign(ward.owner, terms, nonce=0, deadline_s=deadline_s)
+    signature = ward.consent.sign(ward.owner, terms, replaces=0, deadline_s=deadline_s)
     with reverts("ConsentLedgerInvalidSignature"):
         ward.consent.give_signed(ward.stranger, replace(terms, **change), deadline_s=deadline_s, signature=signature)
     assert not ward.consent.is_valid(terms.asset, terms.grantee, facts.care)
-    assert ward.consent.nonce_of(ward.owner.address) == 0
+    assert ward.consent.version_of(terms.asset, terms.grantee, facts.care) == 0
 
 
 def test_a_signature_of_another_or_after_its_deadline_is_refused(ward, reverts):
     terms = ward.terms(ward.asset())
     deadline_s = ward.client.now_s + 60
-    forged = ward.consent.sign(ward.stranger, terms, nonce=0, deadline_s=deadline_s)
+    forged = ward.consent.sign(ward.stranger, terms, replaces=0, deadline_s=deadline_s)
     with reverts("ConsentLedgerInvalidSignature"):
         ward.consent.give_signed(ward.stranger, terms, deadline_s=deadline_s, signature=forged)
-    late = ward.consent.sign(ward.owner, terms, nonce=0, deadline_s=ward.client.now_s)
+    late = ward.consent.sign(ward.owner, terms, replaces=0, deadline_s=ward.client.now_s)
     with reverts("ConsentLedgerSignatureExpired"):
         ward.consent.give_signed(ward.stranger, terms, deadline_s=ward.client.now_s, signature=late)
 

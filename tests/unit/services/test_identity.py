@@ -69,3 +69,15 @@ def test_a_membership_of_no_time_is_refused_before_anything_is_sent(ward, sends_
 def test_everybody_controls_themselves_and_is_known_by_a_did_on_this_chain(ward):
     assert ward.identity.controller_of(ward.ann.address) == ward.ann.address
     assert ward.identity.did(ward.ann.address) == f"did:ethr:0x539:{ward.ann.address}"
+
+
+def test_a_gateway_that_is_removed_files_no_more_and_what_it_filed_stands(ward, reverts):
+    asset = ward.asset()
+    item = ward.request(asset)
+    assert ward.identity.is_gateway(ward.hospital.address, ward.gateway.address)
+    ward.identity.remove_gateway(ward.hospital, ward.gateway.address)
+    ward.settle()
+    assert not ward.identity.is_gateway(ward.hospital.address, ward.gateway.address)
+    with reverts("AccessGrantsNotItsGateway", account=ward.gateway.address):
+        ward.access.request_many(ward.gateway, ward.hospital.address, [ward.item(asset)])
+    assert ward.access.status_of(item.id).name == "PENDING"

@@ -6,6 +6,7 @@ from chainsec.config import Limits
 from chainsec.digest import keccak
 from chainsec.primitives import Decision, Verdict
 from chainsec.services.access import Basis, Status
+from chainsec.services.sentinel import limit_fields
 
 LIMITS = Limits()
 
@@ -65,7 +66,7 @@ def test_what_would_not_pass_is_known_beforehand_and_does_not_pass(ward, facts, 
     item = ward.request(ward.asset())
     agent, guardian = ward.keys.agent.address, ward.keys.guardian.address
     assert not ward.sentinel.can_revoke(agent, item)
-    with reverts("AccessGrantsNoGrant", requester=item.requester):
+    with reverts("AccessGrantsNoGrant", request=item.id):
         ward.sentinel.revoke(ward.keys.agent, item, facts.receipt)
     too_long_s = LIMITS.max_quarantine_s + 1
     assert not ward.sentinel.can_quarantine(agent, item.requester, too_long_s)
@@ -82,8 +83,12 @@ def test_a_quarantine_ends_by_itself_or_by_guardians_who_shield_from_the_next(wa
     ward.sentinel.quarantine(ward.keys.agent, item.requester, 600, facts.receipt)
     ward.settle()
     assert ward.basis(item) is Basis.QUARANTINED
+    assert ward.access.quarantined_until_s(item.requester) == ward.client.now_s + 600
     ward.sentinel.release(ward.keys.guardian, item.requester, facts.receipt)
     ward.settle()
+    assert ward.access.quarantined_until_s(item.requester) == 0
+    assert ward.sentinel.shielded_until_s(item.requester) == ward.client.now_s + LIMITS.max_quarantine_s
+    assert ward.sentinel.shielded_until_s(ward.ben.address) == 0
     assert ward.has_access(item)
     assert not ward.sentinel.can_quarantine(ward.keys.agent.address, item.requester, 600)
     assert ward.sentinel.can_quarantine(ward.keys.agent.address, ward.ben.address, 600)
@@ -136,11 +141,70 @@ def test_a_suspended_agent_does_nothing_and_guardians_still_act(ward, facts, rev
     pending = ward.request(item.asset, requester=ward.ben.address)
     with reverts("SentinelAgentSuspended"):
         ward.sentinel.decide(ward.keys.agent, [Decision(pending, Verdict.GRANT, facts.receipt)])
+    assert ward.sentinel.is_agent_suspended()
     assert not ward.sentinel.can_revoke(ward.keys.agent.address, item)
     ward.sentinel.cancel(ward.keys.guardian, item, facts.receipt)
     ward.settle()
     assert not ward.has_access(item)
     assert ward.access.status_of(pending.id) is Status.PENDING
+
+
+def test_a_suspended_agent_comes_back_a_day_after_that_was_announced(ward, facts, reverts):
+    policy, contract = ward.keys.policy, ward.sentinel.contract
+    ward.sentinel.suspend_agent(ward.keys.guardian)
+    ward.settle()
+    with reverts("AccessManagerNotScheduled"):
+        ward.sentinel.resume_agent(policy)
+    ward.authority.schedule(policy, contract, "resumeAgent")
+    ward.settle()
+    with reverts("AccessManagerNotReady"):
+        ward.sentinel.resume_agent(policy)
+    assert ward.sentinel.is_agent_suspended()
+    ward.sentinel.resume_agent(policy)
+    ward.settle(ward.authority.due_s(policy.address, contract, "resumeAgent"))
+    assert not ward.sentinel.is_agent_suspended()
+    asset = ward.asset()
+    ward.consent_to(asset, until=ward.client.now_s + facts.day_s)
+    item = ward.request(asset)
+    ward.decide(item)
+    assert ward.has_access(item)
+
+
+def test_limits_change_only_to_what_was_announced(ward, reverts):
+    policy, contract = ward.keys.policy, ward.sentinel.contract
+    limits = Limits(sensitivity_ceiling=0, window_s=600, grants_per_window=7, restrictions_per_window=3)
+    call = ("setLimits", limit_fields(limits))
+    ward.authority.schedule(policy, contract, *call)
+    ward.settle()
+    due_s = ward.authority.due_s(policy.address, contract, *call)
+    with reverts("AccessManagerNotScheduled"):
+        ward.sentinel.set_limits(policy, Limits(sensitivity_ceiling=3))
+    assert ward.sentinel.limits() == LIMITS
+    ward.sentinel.set_limits(policy, limits)
+    ward.settle(due_s)
+    assert ward.sentinel.limits() == limits
+    assert (ward.sentinel.grants_left(), ward.sentinel.restrictions_left()) == (7, 3)
+    with reverts("AccessManagerNotScheduled"):
+        ward.sentinel.set_limits(policy, limits)
+
+
+def test_a_revocation_ends_the_grant_of_its_own_request_only(ward, facts, reverts):
+    item = ward.granted()
+    second = ward.request(item.asset)
+    ward.decide(second)
+    key = (item.requester, item.asset, item.purpose)
+    assert ward.access.request_behind(*key) == second.id
+    assert not ward.sentinel.can_revoke(ward.keys.agent.address, item)
+    with reverts("AccessGrantsNoGrant", request=item.id):
+        ward.sentinel.revoke(ward.keys.agent, item, facts.receipt)
+    ward.sentinel.cancel(ward.keys.guardian, item, facts.receipt)
+    ward.settle()
+    assert ward.access.request_behind(*key) == second.id
+    assert ward.has_access(second)
+    ward.sentinel.revoke(ward.keys.agent, second, facts.receipt)
+    ward.settle()
+    assert ward.access.request_behind(*key) is None
+    assert not ward.has_access(second)
 
 
 def test_the_budget_of_restrictions_is_what_the_settings_say_and_comes_back_with_the_next_window(ward, facts):

@@ -1,0 +1,136 @@
+"""The guardians' desk: what was escalated waits for the next sitting, where it is approved, cancelled or found lapsed.
+
+Layer: scenarios, below ``play``. Not here: when a sitting is held (``play``), what guardians may do (the contracts).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from chainsec.defence.receipts import guardian_receipt
+from chainsec.digest import keccak
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from chainsec.primitives import Hash32
+    from chainsec.sandbox import Sandbox
+    from chainsec.scenarios.directory import RunDirectory
+    from chainsec.scenarios.episodes import Episode
+
+APPROVE, CANCEL, LAPSE = "approve", "cancel", "lapse"
+
+
+def next_sitting_s(time_s: int, every_s: int) -> int:
+    """Return the first whole multiple of ``every_s`` after ``time_s``: when guardians sit down to what comes in then.
+
+    >>> [next_sitting_s(time_s, 3_600) for time_s in (0, 1, 3_599, 3_600)]
+    [3600, 3600, 3600, 7200]
+    """
+    return (time_s // every_s + 1) * every_s
+
+
+def find_good(seed: int, error_rate: float, request_id: Hash32, *, denied: bool) -> bool:
+    """Tell whether a guardian finds a request good: the truth, but for a share of errors.
+
+    Who errs follows from seed and request alone, so that every way of deciding meets the same guardians.
+
+    Args:
+        seed: of the run.
+        error_rate: share of requests misjudged, in [0, 1].
+        request_id: the request.
+        denied: the truth, True = must not be granted.
+
+    >>> from chainsec.primitives import Hash32
+    >>> find_good(7, 0.0, Hash32(bytes(32)), denied=False), find_good(7, 1.0, Hash32(bytes(32)), denied=False)
+    (True, False)
+    """
+    chance = int.from_bytes(keccak(seed.to_bytes(8, "big") + request_id)[:8], "big") / 2**64
+    return denied is (chance < error_rate)
+
+
+@dataclass
+class Sitting:
+    """What came of one sitting.
+
+    Args:
+        judged: each request looked at, and whether it was found good.
+        left: found good, but cannot be granted now, as while its requester is quarantined.
+        sent: answers that went on chain.
+        first_block: the first block that holds one, 0 without any.
+    """
+
+    judged: list[tuple[Episode, bool]] = field(default_factory=list)
+    left: list[Episode] = field(default_factory=list)
+    sent: int = 0
+    first_block: int = 0
+
+
+class GuardianDesk:
+    """Guardians who sit down to what waits every ``guardian_delay_s``.
+
+    Args:
+        box: the system.
+        directory: where receipts go.
+        block_size: answers in one block, at most.
+    """
+
+    def __init__(self, box: Sandbox, directory: RunDirectory, block_size: int) -> None:
+        self._box = box
+        self._directory = directory
+        self._block_size = block_size
+        self._waiting: dict[int, list[Episode]] = {}
+
+    def put_down(self, episode: Episode, time_s: int) -> int | None:
+        """Put an escalation on the desk; return when it comes up, None where that sitting is to be held anyway."""
+        due_s = next_sitting_s(time_s, self._box.config.run.guardian_delay_s)
+        is_new = due_s not in self._waiting
+        self._waiting.setdefault(due_s, []).append(episode)
+        return due_s if is_new else None
+
+    def sit(self, due_s: int, clock_s: int, next_block_s: Callable[[], int]) -> Sitting:
+        """Answer what waits for this sitting, in one block or several.
+
+        Args:
+            due_s: when it was to be held, simulated time.
+            clock_s: the same in chain time.
+            next_block_s: says which time a block made now gets.
+        """
+        sitting = Sitting()
+        waiting = self._waiting.pop(due_s)
+        for start in range(0, len(waiting), self._block_size):
+            before = sitting.sent
+            for episode in waiting[start : start + self._block_size]:
+                self._answer(episode, sitting, next_block_s())
+            if sitting.sent > before:
+                self._box.client.settle(clock_s)
+                sitting.first_block = sitting.first_block or self._box.client.at
+        return sitting
+
+    def release(self, episode: Episode, clock_s: int) -> None:
+        """End the quarantine of an episode's requester, which guardians found unfounded."""
+        guardian = self._box.keys.guardian
+        receipt = guardian_receipt(str(episode.request.id), "release", str(guardian.address))
+        [digest] = self._directory.receipts.append([receipt])
+        self._box.deployment.sentinel.release(guardian, episode.request.requester, digest)
+        self._box.client.settle(clock_s)
+
+    def _answer(self, episode: Episode, sitting: Sitting, block_s: int) -> None:
+        box, request = self._box, episode.request
+        guardian, sentinel = box.keys.guardian, box.deployment.sentinel
+        settings = box.config
+        error_rate = settings.run.guardian_error_rate
+        is_good = find_good(settings.seed, error_rate, request.id, denied=bool(episode.attempt.denied))
+        sitting.judged.append((episode, is_good))
+        if request.until < block_s:
+            episode.answer = LAPSE
+            return
+        if is_good and not sentinel.can_approve(guardian.address, request):
+            sitting.left.append(episode)
+            return
+        episode.answer = APPROVE if is_good else CANCEL
+        receipt = guardian_receipt(str(request.id), episode.answer, str(guardian.address))
+        [digest] = self._directory.receipts.append([receipt])
+        (sentinel.approve if is_good else sentinel.cancel)(guardian, request, digest)
+        sitting.sent += 1
