@@ -154,7 +154,7 @@ class EvidenceRiskModel:
         self._check(features)
         added = self.known.contributions(features)
         bits = self.novel.contributions(features)
-        margin, total = self.known.margin(features), self.novel.total(features)
+        margin, total = self.known.margin(features), math.fsum(bits.values())
         known, novel = self.known.calibration.at(margin), self.novel.risk.at(total)
         held = self.held.at(features[SIGNAL])
         score = _join(known, novel, held)

@@ -70,7 +70,7 @@ class Asking:
 
     device: str
     network: str
-    reads: float = 1.2
+    reads: float = 0.7
     export_rate: float = 0.9
     volume_factor: float = 1.0
     spread: float = 0.35
