@@ -182,7 +182,7 @@ def test_a_bad_log_gives_one_line_with_file_line_and_field_and_leaves_nothing_be
     ("name", "content"),
     [
         ("bad.csv.gz", b"time,requester\n"),
-        ("bad.csv.gz", gzip.compress(b"time,requester,asset,action,outcome\n" * 400)[:-30]),
+        ("bad.csv.gz", gzip.compress(b"time,requester,asset,action,outcome\n" * 400, mtime=0)[:-30]),
         ("bad.jsonl", b'{"time": 1, \n'),
         ("bad.csv", b"\x00\x01\x02"),
     ],
