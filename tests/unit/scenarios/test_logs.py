@@ -66,10 +66,10 @@ def test_the_form_is_found_in_the_content_whatever_the_name_says(tmp_path):
     for name, content, form in [
         ("a.json", "user\nann\n", "csv"),
         ("b.csv", record, "json lines"),
-        ("c.txt", gzip.compress(b"user\nann\n"), "csv"),
-        ("d.csv", gzip.compress(record.encode()), "json lines"),
+        ("c.txt", gzip.compress(b"user\nann\n", mtime=0), "csv"),
+        ("d.csv", gzip.compress(record.encode(), mtime=0), "json lines"),
         ("e.jsonl", f'\n {{"Records" :\n [{record}]}}', "json array"),
-        ("f.jsonl.gz", gzip.compress(f"[{record}]".encode()), "json array"),
+        ("f.jsonl.gz", gzip.compress(f"[{record}]".encode(), mtime=0), "json array"),
         ("g.csv", b"\xef\xbb\xbf" + b"user\nann\n", "csv"),
         ("h.jsonl", b"\xef\xbb\xbf" + record.encode(), "json lines"),
     ]:
@@ -162,7 +162,7 @@ def test_what_has_no_rows_is_refused_even_where_bad_rows_are_skipped(tmp_path):
     for name, content, reason in [
         ("empty.csv", b"", "empty file"),
         ("blank.csv", b"\xef\xbb\xbf \n\n", "empty file"),
-        ("empty.csv.gz", gzip.compress(b""), "empty file"),
+        ("empty.csv.gz", gzip.compress(b"", mtime=0), "empty file"),
         ("header.csv", b"user,file\n", "a header and no row"),
         ("none.json", b'{"Records":[]}', "no record"),
         ("plain.csv.gz", b"user,file\nann,x\n", "named .gz, but the content is not gzip"),
@@ -261,7 +261,7 @@ def test_an_oversized_record_or_line_is_dropped_and_the_next_one_read(tmp_path, 
 def test_a_large_log_is_read_row_by_row_and_never_held(tmp_path):
     record = json.dumps({"user": "x" * 200}).encode()
     contents = {
-        "lines.gz": gzip.compress(b"\n".join([record] * 10_000), 1),
+        "lines.gz": gzip.compress(b"\n".join([record] * 10_000), 1, mtime=0),
         "array.gz": gzip.compress(b'{"Records":[' + b",".join([record] * 10_000) + b"]}", 1),
         "csv.gz": gzip.compress(b"user\n" + (b"x" * 200 + b"\n") * 10_000, 1),
     }
