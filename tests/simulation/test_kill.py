@@ -14,7 +14,7 @@ from chainsec.scenarios.report_schema import Report, deterministic_digest
 
 HERE = Path(__file__).parent
 JOURNALS = ("contexts.jsonl", "receipts.jsonl", "uses.jsonl", "outcomes.jsonl")
-SEED = 3
+SEED = 8
 
 
 class Runner:

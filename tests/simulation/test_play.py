@@ -180,7 +180,7 @@ def test_contexts_lie_in_the_order_in_which_their_requests_reached_the_chain(fin
 
 
 def test_one_seed_gives_one_head_and_another_seed_another(small, finished, tmp_path):
-    again = small.play_small(tmp_path / "again", seed=5)
+    again = small.play_small(tmp_path / "again", seed=8)
     other = small.play_small(tmp_path / "other", seed=4)
     assert again.audit.head_hash == read_report(finished).audit.head_hash
     assert other.audit.head_hash != again.audit.head_hash
@@ -199,6 +199,6 @@ def test_a_run_whose_agent_states_another_score_than_its_model_does_not_pass_its
             monkeypatch.setattr(EvidenceRiskModel, "score", honest)
 
     with pytest.raises(Exception, match=r"receipts\.jsonl: line 1: score is .*, the model gives"):
-        small.play_small(tmp_path / "run", seed=5, write=come_clean, live=6)
+        small.play_small(tmp_path / "run", seed=8, write=come_clean, live=6)
     assert not (tmp_path / "run" / "seal.json").exists()
     assert not (tmp_path / "run" / "report.json").exists()

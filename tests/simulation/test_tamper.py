@@ -39,7 +39,7 @@ def unfinished(small, tmp_path):
             raise small.Stopped(line)
 
     with pytest.raises(small.Stopped):
-        small.play_small(path, seed=5, write=stop_half_way)
+        small.play_small(path, seed=8, write=stop_half_way)
     return path
 
 
@@ -356,7 +356,7 @@ def test_a_run_that_stopped_while_the_stage_was_set_holds_too(small, tmp_path, m
     with monkeypatch.context() as killing:
         killing.setattr(small.Store, "commit", commit_until)
         with pytest.raises(small.Stopped):
-            small.play_small(tmp_path / "run", seed=5, write=small.stop_at(line))
+            small.play_small(tmp_path / "run", seed=8, write=small.stop_at(line))
     summary = verify_run(tmp_path / "run")
     assert (summary.receipts, summary.is_sealed) == (0, False)
 
@@ -489,14 +489,14 @@ def turn_away(receipt):
 def test_an_agent_that_decides_otherwise_than_its_model_does_not_pass(small, tmp_path, monkeypatch, change, words):
     decide_as(monkeypatch, change)
     with pytest.raises(AuditFailed, match=r"receipts\.jsonl: line \d+: ") as caught:
-        small.play_small(tmp_path / "run", seed=5, live=12)
+        small.play_small(tmp_path / "run", seed=8, live=12)
     assert words in str(caught.value)
 
 
 def test_an_agent_that_sends_another_verdict_than_its_receipt_says_does_not_pass(small, tmp_path, monkeypatch):
     monkeypatch.setattr("chainsec.defence.agent.verdict_of", lambda _: Verdict.DENY)
     with pytest.raises(AuditFailed, match=r"its verdict is '\w+', on chain stands denied"):
-        small.play_small(tmp_path / "run", seed=5, live=12)
+        small.play_small(tmp_path / "run", seed=8, live=12)
 
 
 def leave_requests_out(receipt, _count):
@@ -544,7 +544,7 @@ def test_an_agent_whose_responses_do_not_follow_from_their_receipts_does_not_pas
 
     monkeypatch.setattr("chainsec.defence.agent.threat_receipt", write)
     with pytest.raises(AuditFailed, match=r"receipts\.jsonl: line \d+: ") as caught:
-        small.play_small(tmp_path / "run", seed=5)
+        small.play_small(tmp_path / "run", seed=8)
     assert words in str(caught.value)
 
 
@@ -558,7 +558,7 @@ def test_a_gateway_that_notes_refused_uses_as_allowed_does_not_pass(small, tmp_p
 
     monkeypatch.setattr(Play, "_look_up", always)
     with pytest.raises(AuditFailed, match=r"uses\.jsonl: line \d+: its basis is 'agreed', the chain gives '\w+'"):
-        small.play_small(tmp_path / "run", seed=5)
+        small.play_small(tmp_path / "run", seed=8)
     assert {Basis.AGREED} < set(asked)
 
 
@@ -579,7 +579,7 @@ def test_a_sentinel_with_other_limits_than_the_settings_say_does_not_pass(small,
         lambda client, keys, limits: deploy(client, keys, limits.model_copy(update=generous)),
     )
     with pytest.raises(AuditFailed, match=r"^block \d: is not the deployment that the run's settings give"):
-        small.play_small(tmp_path / "run", seed=5, live=6)
+        small.play_small(tmp_path / "run", seed=8, live=6)
 
 
 def open_another_door(box):
@@ -607,7 +607,7 @@ def test_whoever_changes_who_may_do_what_during_a_run_is_noticed(small, tmp_path
     done = []
     monkeypatch.setattr(Play, "_anchor", act_too)
     with pytest.raises(AuditFailed, match=r"^block \d+: \w+ changes who may do what"):
-        small.play_small(tmp_path / "run", seed=5, live=6)
+        small.play_small(tmp_path / "run", seed=8, live=6)
 
 
 def put_pipe(path):

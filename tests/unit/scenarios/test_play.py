@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from chainsec.config import Config
-from chainsec.scenarios import comparison
+from chainsec.scenarios import comparison, stage
 from chainsec.scenarios.directory import RunDirectory
 from chainsec.scenarios.replay import build_replay
 from chainsec.scenarios.run import _play
@@ -85,10 +85,10 @@ def test_a_request_that_lapses_before_anybody_looks_is_not_cancelled_and_still_t
     assert {receipt["kind"] for receipt in receipts} == {"decision"}
 
 
-def test_guardians_sit_in_as_many_blocks_as_their_answers_need(play):
-    gas = 400_000_000  # two transactions of such a limit fit into a block
+def test_guardians_sit_in_as_many_blocks_as_their_answers_need(play, monkeypatch):
+    monkeypatch.setattr(stage, "_TRANSACTIONS_PER_BLOCK", 2)
     rows = [vault(n, requester=f"p{n % 3}") for n in range(5)]
-    played = play(rows, chain={"transaction_gas": gas, "batch_size": 1})
+    played = play(rows, chain={"batch_size": 1})
     assert [episode.answer for episode in played.episodes] == ["approve"] * 5
     assert [e.requested_block for e in played.episodes] == sorted(e.requested_block for e in played.episodes)
     blocks = {episode.requested_block for episode in played.episodes}
