@@ -1,6 +1,8 @@
 """The documents say what the code does."""
 
 import re
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -44,3 +46,19 @@ def test_every_link_between_the_documents_leads_somewhere():
     for path in DOCUMENTS:
         for target in re.findall(r"\]\((?!https?:)([^)#]+)", path.read_text()):
             assert (path.parent / target).exists(), (path.name, target)
+
+
+def readme_examples():
+    return re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+
+
+def test_the_readmes_script_decides_a_request(capsys):
+    exec(compile(readme_examples()[0], "README.md", "exec"), {})
+    assert capsys.readouterr().out == "grant GRANTED\n"
+
+
+def test_the_readmes_test_passes(tmp_path):
+    (tmp_path / "test_readme.py").write_text(readme_examples()[1])
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", tmp_path, tmp_path]
+    ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert "1 passed" in ended.stdout, ended.stdout
