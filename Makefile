@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 JOBS ?= 2
 
-.PHONY: demo test lint format artifacts clean
+.PHONY: demo test format artifacts clean
 
 demo: $(VENV)/.runtime
 	$(BIN)/chainsec demo $(DEMO)

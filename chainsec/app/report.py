@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from chainsec.app.report_html import render_report
+from chainsec.scenarios.directory import sync
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -47,7 +48,7 @@ def write_report(directory: Path, report: Report) -> tuple[Path, Path]:
         _replace_all(staging, directory, contents)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
-    _sync_directory(directory)
+    sync(directory)
     return directory / JSON_NAME, directory / PAGE_NAME
 
 
@@ -73,11 +74,3 @@ def _write_through(path: Path, content: bytes) -> None:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
-
-
-def _sync_directory(directory: Path) -> None:
-    handle = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -160,9 +160,9 @@ class RunDirectory:
         """
         digests = digest_files(self.path)
         for name in digests:
-            _sync(self.path / name)
+            sync(self.path / name)
         write_atomically(self.path / SEAL, seal_content(digests))
-        _sync(self.path)
+        sync(self.path)
 
     def _settle_settings(self, content: bytes) -> None:
         path = self.path / SETTINGS
@@ -325,7 +325,8 @@ def _take(descriptor: int, kind: int, path: Path) -> None:
         raise RunInUse(f"{path}: another process works in this run", path=str(path)) from error
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """Return once a file's content, or a folder's entries, are on the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
