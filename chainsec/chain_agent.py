@@ -55,6 +55,7 @@ class ChainRequests:
         contexts: what the requests carry off chain.
         has_clock: whether contexts carry times.
         tolerance_s: how far a context's time may lie from that of the request's block.
+        offset_s: how much later it is on the chain than where the contexts come from.
 
     ``cursor`` is the last block that was read.
     """
@@ -67,10 +68,11 @@ class ChainRequests:
         *,
         has_clock: bool = True,
         tolerance_s: int = AgentSettings.model_fields["context_time_tolerance_s"].default,
+        offset_s: int = 0,
     ) -> None:
         self._client = client
         self._deployment = deployment
-        self._admission = Admission(contexts, has_clock=has_clock, tolerance_s=tolerance_s)
+        self._admission = Admission(contexts, has_clock=has_clock, tolerance_s=tolerance_s, offset_s=offset_s)
         self._sensitivities: dict[Hash32, int] = {}
         self.cursor = 0
 

@@ -102,6 +102,8 @@ class RunSettings(Settings):
         guardian_error_rate: share of escalations that guardians judge wrongly, 0 to 1.
         anchor_interval_s: how often off-chain records are anchored.
         has_clock: whether requests carry times; a run sets it to what its log has, false where times only count rows.
+        time_offset_s: how much later it is on the chain than in the workload; a run on a node whose chain began after
+            the workload sets it, in process it is none.
     """
 
     tick_s: Positive = 3_600
@@ -109,6 +111,7 @@ class RunSettings(Settings):
     guardian_error_rate: Annotated[float, Field(ge=0, le=1)] = 0.03
     anchor_interval_s: Positive = 86_400
     has_clock: bool = True
+    time_offset_s: Annotated[int, Field(ge=0, lt=2**39)] = 0
 
 
 class Config(Settings):

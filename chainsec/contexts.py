@@ -117,10 +117,12 @@ class Admission:
         contexts: what the requests carry.
         has_clock: whether contexts carry times; else they only count.
         tolerance_s: how far a context's time may lie from that of the request's block.
+        offset_s: how much later it is on the chain than where the contexts come from.
     """
 
-    def __init__(self, contexts: Contexts, *, has_clock: bool, tolerance_s: int) -> None:
+    def __init__(self, contexts: Contexts, *, has_clock: bool, tolerance_s: int, offset_s: int = 0) -> None:
         self._contexts = contexts
+        self._offset_s = offset_s
         self._has_clock = has_clock
         self._tolerance_s = tolerance_s
         self._members: dict[tuple[Address, Address], list[tuple[int, int]]] = {}
@@ -161,7 +163,7 @@ class Admission:
     def _find_clock_fault(self, observed: Observation, time_s: int) -> str:
         if observed.has_clock is not self._has_clock:
             return "the context has a time where there are none" if observed.has_clock else "the context has no time"
-        if self._has_clock and abs(observed.time_s - time_s) > self._tolerance_s:
+        if self._has_clock and abs(observed.time_s + self._offset_s - time_s) > self._tolerance_s:
             return "the context's time is far from that of the request"
         return ""
 

@@ -75,6 +75,14 @@ class LedgerError(ChainSecError):
     """The chain refused or lost something."""
 
 
+class NodeUnreachable(LedgerError):  # noqa: N818 - as above
+    """A node gives no answer. Whether it did what it was asked for is unknown."""
+
+
+class ChainTakenBack(LedgerError):  # noqa: N818 - as above
+    """Blocks that had been reached are gone: a node came back with an older chain, or the chain was reorganised."""
+
+
 class ContractReverted(LedgerError):  # noqa: N818 - as above
     """A contract call or transaction reverted. ``name`` is the custom error's name, arguments are attributes."""
 

@@ -351,6 +351,7 @@ class Sandbox:
                 self.contexts,
                 has_clock=settings.run.has_clock,
                 tolerance_s=settings.agent.context_time_tolerance_s,
+                offset_s=settings.run.time_offset_s,
             ),
             actions=ChainActions(
                 self.client,

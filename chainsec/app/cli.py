@@ -57,6 +57,15 @@ RunOption = Annotated[
 ConfigOption = Annotated[
     Path | None, typer.Option("--config", metavar="FILE", help="Settings in TOML; see docs/settings.md.")
 ]
+EngineOption = Annotated[
+    str,
+    typer.Option(
+        "--engine",
+        metavar="URL",
+        help="Where the chain is made: in this process (eth-tester), or on a development node with a chain of its own, "
+        "such as anvil: http://127.0.0.1:8545, ws://..., or the path of its .ipc socket.",
+    ),
+]
 FreshOption = Annotated[bool, typer.Option("--fresh", help="Delete what an earlier run left in the directory first.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print report.json instead of tables.")]
 
@@ -77,6 +86,7 @@ def demo(
     seed: SeedOption = None,
     run: RunOption = None,
     days: Annotated[int, typer.Option(min=24, max=120, help="Simulated days; the agent learns from the first.")] = 30,
+    engine: EngineOption = "eth-tester",
     config: ConfigOption = None,
     fresh: FreshOption = False,
     as_json: JsonOption = False,
@@ -92,7 +102,8 @@ def demo(
 
     settings = _settings(config, seed)
     scenario = demo_scenario(settings.seed, days=days)
-    _play(scenario, settings, run or Path("runs") / f"demo-{settings.seed}", fresh=fresh, as_json=as_json)
+    path = run or Path("runs") / f"demo-{settings.seed}"
+    _play(scenario, settings, path, engine=engine, fresh=fresh, as_json=as_json)
 
 
 @app.command(rich_help_panel="Run")
@@ -109,6 +120,7 @@ def replay(
         bool, typer.Option("--skip-bad", help="Count bad rows instead of stopping at the first.")
     ] = False,
     seed: SeedOption = None,
+    engine: EngineOption = "eth-tester",
     config: ConfigOption = None,
     fresh: FreshOption = False,
     as_json: JsonOption = False,
@@ -126,6 +138,7 @@ def replay(
         replay_scenario(log, mapping, history=history, limit=limit, skip_bad=skip_bad),
         _settings(config, seed),
         run or Path("runs") / f"replay-{_plain(log.name.split('.')[0])}",
+        engine=engine,
         fresh=fresh,
         as_json=as_json,
     )
@@ -234,7 +247,7 @@ def _settings(path: Path | None, seed: int | None) -> Config:
     return load_config(path) if seed is None else load_config(path, seed=seed)
 
 
-def _play(scenario: Scenario, config: Config, path: Path, *, fresh: bool, as_json: bool) -> None:
+def _play(scenario: Scenario, config: Config, path: Path, *, engine: str, fresh: bool, as_json: bool) -> None:
     from chainsec.app.report import PAGE_NAME, write_report  # noqa: PLC0415 - --help stays fast
     from chainsec.app.terminal import open_progress, show_report  # noqa: PLC0415 - --help stays fast
     from chainsec.scenarios.run import is_finished, run_scenario  # noqa: PLC0415 - --help stays fast
@@ -243,7 +256,14 @@ def _play(scenario: Scenario, config: Config, path: Path, *, fresh: bool, as_jso
     try:
         with open_progress(scenario.name, is_quiet=as_json) as progress:
             report = run_scenario(
-                scenario, config, path, progress, write_report, is_fresh=fresh, processes=_free_cores()
+                scenario,
+                config,
+                path,
+                progress,
+                write_report,
+                engine=engine,
+                is_fresh=fresh,
+                processes=_free_cores(),
             )
     except KeyboardInterrupt:
         typer.echo(f"chainsec: interrupted; the same command goes on from here: {_shown(path)}", err=True)

@@ -1,9 +1,9 @@
-"""Signs, sends and settles transactions on one engine; the single owner of its accounts' nonces.
+"""Sends transactions to one engine, settles them in blocks, and reads as of the block it has reached.
 
 A client can *replay*: it counts nonces from zero, so that the same calls make the same transactions, and one that
 stands on chain already is found instead of sent. That is how an interrupted run goes on: it starts again from its
 first block and passes over what was done. Reads are pinned to the block that the replay has reached.
-Layer: ledger. Not here: what a call means.
+Layer: ledger. Not here: nonces and what becomes of a transaction that is lost (``outbox``); what a call means.
 """
 
 from __future__ import annotations
@@ -13,13 +13,12 @@ from typing import TYPE_CHECKING, Any
 from chainsec.errors import LedgerError, RunMismatch
 from chainsec.ledger.artifact import load_all_errors
 from chainsec.ledger.contract import Contract, deployment_data, revert_reason
+from chainsec.ledger.outbox import Message, Outbox
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from chainsec.ledger.account import Account
     from chainsec.ledger.artifact import Artifact
-    from chainsec.ledger.engine import Engine, Receipt
+    from chainsec.ledger.engine import Block, Engine, Receipt
     from chainsec.primitives import Address, Hash32
 
 
@@ -30,13 +29,20 @@ class Client:
         engine: the chain.
         transaction_gas: gas limit of each transaction.
         is_replay: count nonces from zero and find what stands on chain already. Nobody else may send then.
-        block_interval_s: least time between two blocks, at least 1.
+        block_interval_s: least time between two blocks that the engine makes, at least 1.
+        patience_s: how long a network that makes its own blocks may take to mine what was sent.
 
     ``transactions`` and ``gas_used`` count what this client has settled.
     """
 
     def __init__(
-        self, engine: Engine, *, transaction_gas: int, is_replay: bool = False, block_interval_s: int = 1
+        self,
+        engine: Engine,
+        *,
+        transaction_gas: int,
+        is_replay: bool = False,
+        block_interval_s: int = 1,
+        patience_s: float = 120,
     ) -> None:
         if block_interval_s < 1:
             raise ValueError(f"blocks are at least 1 second apart, not {block_interval_s}")
@@ -44,27 +50,39 @@ class Client:
         self.transaction_gas = transaction_gas
         self._is_replay = is_replay
         self._block_interval_s = block_interval_s
-        self._reached = 0
-        self._nonces: dict[Address, int] = {}
+        self._outbox = Outbox(engine, is_replay=is_replay, patience_s=patience_s)
+        self._reached: Block | None = None
+        self._is_caught_up = False
         self._sent: list[Hash32] = []
         self._contracts: list[Contract] = []
         self.transactions = 0
         self.gas_used = 0
 
     @property
+    def _position(self) -> Block:
+        """The block that reads are pinned to."""
+        if not self._is_replay:
+            return self.engine.head()
+        if self._reached is None:
+            self._reached = self.engine.block(0)
+        return self._reached
+
+    @property
     def at(self) -> int:
         """Number of the block that reads are pinned to: the head, or the block that a replay has reached."""
-        return self._reached if self._is_replay else self.engine.head().number
+        return self._position.number
 
     @property
     def is_caught_up(self) -> bool:
-        """Whether every block of the engine has been passed."""
-        return self.at >= self.engine.head().number
+        """Whether every block of the engine has been passed; once that is so it stays so, as nobody else sends."""
+        if not self._is_caught_up:
+            self._is_caught_up = not self._is_replay or self.at >= self.engine.head().number
+        return self._is_caught_up
 
     @property
     def now_s(self) -> int:
         """Timestamp of the block that reads are pinned to, Unix seconds."""
-        return self.engine.block(self.at).timestamp
+        return self._position.timestamp
 
     def transact(self, account: Account, to: Address | None, data: bytes) -> Hash32:
         """Sign a transaction and send it, to take effect with the next ``settle``. Returns its hash.
@@ -73,22 +91,29 @@ class Client:
             LedgerError: the engine does not take it; the account's nonce stays free.
             RunMismatch: a replay stands before the chain's head, and another transaction was sent there.
         """
-        nonce = self._nonces.get(account.address, 0) if self._is_replay else self.engine.next_nonce(account.address)
-        transaction = account.sign(
-            nonce=nonce, to=to, data=data, gas=self.transaction_gas, chain_id=self.engine.chain_id
-        )
-        if self.is_caught_up:
-            self.engine.send(transaction.raw)
-        elif self.engine.receipt(transaction.hash) is None:
+        message = Message(to, data, self.transaction_gas)
+        transaction = self._outbox.draft(account, message)
+        if self._is_sent(transaction.hash):
+            self._outbox.pass_over(transaction)
+            key = transaction.hash
+        else:
+            key = self._outbox.send(account, message, transaction)
+        self._sent.append(key)
+        return key
+
+    def _is_sent(self, key: Hash32) -> bool:
+        """Tell whether a transaction stands where a replay passes over it; between others' blocks that is anywhere."""
+        if self.is_caught_up if self.engine.makes_blocks else not self._is_replay:
+            return False
+        is_found = self.engine.receipt(key) is not None
+        if not is_found and self.engine.makes_blocks:
             raise self._mismatch()
-        self._nonces[account.address] = nonce + 1
-        self._sent.append(transaction.hash)
-        return transaction.hash
+        return is_found
 
     def settle(self, timestamp_s: int | None = None) -> list[Receipt]:
         """Put what was sent into one block, or find the block it stands in. Returns the receipts, in order of sending.
 
-        Where nothing was sent there is no block.
+        Where nothing was sent there is no block. A network that makes its own blocks may need several of them.
 
         Args:
             timestamp_s: the block's time; moved on to ``block_interval_s`` after its parent where that is later.
@@ -100,19 +125,22 @@ class Client:
         """
         if not self._sent:
             return []
-        if self.is_caught_up:
-            self.engine.mine(self._next_time_s(self.engine.head().number, timestamp_s))
-        else:
-            self._check_next_block(timestamp_s)
+        block = None
+        if self.engine.makes_blocks:
+            block = self._make_block(timestamp_s) if self.is_caught_up else self._find_block(timestamp_s)
         sent, self._sent = self._sent, []
-        receipts = self._receipts(sent)
-        self._reached = receipts[0].block_number
+        receipts = self._outbox.collect(sent)
+        self._reached = block or self.engine.block(max(receipt.block_number for receipt in receipts))
         self.transactions += len(receipts)
         self.gas_used += sum(receipt.gas_used for receipt in receipts)
         for receipt in receipts:
             if not receipt.status:
                 raise revert_reason(self.engine, receipt.transaction_hash, self._contracts)
         return receipts
+
+    def mend(self) -> int:
+        """Send again what a reorganisation has thrown out of the chain; return how many transactions that were."""
+        return self._outbox.mend()
 
     def deploy(self, account: Account, artifact: Artifact, *arguments: Any) -> Contract:
         """Deploy a contract, in one block with whatever else was sent, and return its binding.
@@ -127,7 +155,15 @@ class Client:
         return self.bind(address, artifact)
 
     def bind(self, address: Address, artifact: Artifact) -> Contract:
-        """Return the binding of a contract that stands at ``address``."""
+        """Return the binding of a contract that stands at ``address``.
+
+        Raises:
+            LedgerError: none stands there.
+        """
+        if not self.engine.code(address):
+            raise LedgerError(
+                f"no contract at {address} on chain {self.engine.chain_id} ({self.engine.name})", address=address
+            )
         contract = Contract(self.engine, address, artifact.abi, load_all_errors())
         self._contracts.append(contract)
         return contract
@@ -140,23 +176,20 @@ class Client:
         """
         return contract.call(function, *arguments, at=self.at, sender=sender)
 
-    def _next_time_s(self, parent: int, timestamp_s: int | None) -> int:
-        earliest_s = self.engine.block(parent).timestamp + self._block_interval_s
-        return earliest_s if timestamp_s is None else max(timestamp_s, earliest_s)
+    def _make_block(self, timestamp_s: int | None) -> Block:
+        return self.engine.mine(self._next_time_s(self.engine.head(), timestamp_s))
 
-    def _receipts(self, sent: Sequence[Hash32]) -> list[Receipt]:
-        receipts = [receipt for receipt in map(self.engine.receipt, sent) if receipt]
-        if len(receipts) != len(sent):
-            head = self.engine.head().number
-            raise LedgerError(f"block {head} holds {len(receipts)} of {len(sent)} transactions", block=head)
-        return receipts
-
-    def _check_next_block(self, timestamp_s: int | None) -> None:
-        block = self.engine.block(self._reached + 1)
-        expected_s = self._next_time_s(self._reached, timestamp_s)
+    def _find_block(self, timestamp_s: int | None) -> Block:
+        block = self.engine.block(self.at + 1)
+        expected_s = self._next_time_s(self._position, timestamp_s)
         if sorted(block.transaction_hashes) != sorted(self._sent) or block.timestamp != expected_s:
             raise self._mismatch()
+        return block
+
+    def _next_time_s(self, parent: Block, timestamp_s: int | None) -> int:
+        earliest_s = parent.timestamp + self._block_interval_s
+        return earliest_s if timestamp_s is None else max(timestamp_s, earliest_s)
 
     def _mismatch(self) -> RunMismatch:
-        number = self._reached + 1
+        number = self.at + 1
         return RunMismatch(f"block {number} does not hold what this run puts there", block=number)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Literal, Protocol, Self
 
 from chainsec.errors import ConfigError, ContractReverted
 from chainsec.primitives import ZERO_ADDRESS, Address, Hash32
@@ -22,9 +22,12 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CALL_GAS",
+    "IN_PROCESS",
     "Block",
+    "BlockProduction",
     "CallReverted",
     "Engine",
+    "Finality",
     "Log",
     "Receipt",
     "TopicFilter",
@@ -34,7 +37,10 @@ __all__ = [
 
 CALL_GAS = 50_000_000
 DEFAULT_CHAIN_ID = 1337
+IN_PROCESS = "eth-tester"
 TopicFilter = Sequence["bytes | Sequence[bytes] | None"]
+Finality = Literal["immediate", "finalized"] | int
+BlockProduction = Literal["auto", "engine", "node"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +113,14 @@ class Engine(Protocol):
     """A chain that transactions can be sent to and that answers for the state at any of its blocks."""
 
     @property
+    def name(self) -> str:
+        """What executes: "eth-tester", or what the node at the other end calls itself."""
+
+    @property
+    def makes_blocks(self) -> bool:
+        """Whether ``mine`` makes a block at once and of the time asked for; otherwise the network makes them."""
+
+    @property
     def chain_id(self) -> int:
         """EIP-155 identifier."""
 
@@ -138,18 +152,33 @@ class Engine(Protocol):
             LedgerError: bad signature, wrong chain id, nonce too low or taken, insufficient funds, gas over the limit.
         """
 
+    def send_many(self, raws: Sequence[bytes]) -> list[Hash32]:
+        """Send several signed transactions and return their hashes; on a node in as few round trips as it takes.
+
+        Raises:
+            LedgerError: as ``send``, for the first that is refused; the others may wait in the pool.
+        """
+
     def mine(self, timestamp: int | None = None) -> Block:
         """Seal a block with the pool's transactions; an empty one is allowed.
 
+        Where the network makes the blocks (``makes_blocks`` is False) this waits for its next one.
+
         Args:
-            timestamp: Unix seconds, later than the parent's; one second later by default.
+            timestamp: Unix seconds, later than the parent's; one second later by default. The network's blocks have
+                times of their own.
 
         Raises:
-            LedgerError: the timestamp is not later, or the store failed. Chain and pool are as they were.
+            LedgerError: the timestamp is not later, or the store failed, or no block came. Chain and pool are as they
+                were.
+            ChainTakenBack: a node has lost blocks that were there.
         """
 
     def receipt(self, transaction_hash: bytes) -> Receipt | None:
         """Return the receipt of a mined transaction, or None."""
+
+    def receipts(self, transaction_hashes: Sequence[bytes]) -> list[Receipt | None]:
+        """Return the receipts of several transactions, None for each that was not mined."""
 
     def transaction(self, transaction_hash: bytes) -> Transaction | None:
         """Return a mined or waiting transaction, or None."""
@@ -227,6 +256,20 @@ class Engine(Protocol):
             LedgerError: no such mark.
         """
 
+    def dump(self) -> bytes:
+        """Return everything the chain is, as bytes that ``load`` of an engine of the same ``name`` takes.
+
+        Raises:
+            LedgerError: a node that hands out no dumps.
+        """
+
+    def load(self, dump: bytes) -> None:
+        """Put a dumped chain in the place of this one: pool empty, marks forgotten.
+
+        Raises:
+            LedgerError: no dump of such an engine, another chain id, or a damaged head. Nothing has changed.
+        """
+
     def close(self) -> None:
         """Write everything out. The engine is of no use afterwards."""
 
@@ -236,37 +279,65 @@ class Engine(Protocol):
 
 
 def open_engine(
-    kind: str = "eth-tester",
+    kind: str = IN_PROCESS,
     *,
     path: Path | None = None,
-    chain_id: int = DEFAULT_CHAIN_ID,
+    chain_id: int | None = None,
     accounts: Sequence[Account] | None = None,
     genesis_time: int | None = None,
     block_gas_limit: int | None = None,
+    finality: Finality = "immediate",
+    block_production: BlockProduction = "auto",
+    patience_s: float = 60,
 ) -> Engine:
-    """Open a chain: a new one, or the one that stands in ``path``.
+    """Open a chain: a new one, the one that stands in ``path``, or the one of the node at a URL.
 
     Args:
-        kind: "eth-tester", the chain inside this process.
-        path: SQLite file of the chain; None keeps it in memory.
-        chain_id: EIP-155 identifier.
+        kind: "eth-tester", the chain inside this process, or the URL of a node: ``http(s)://``, ``ws(s)://``, or the
+            path of its IPC socket (``.../geth.ipc`` or ``ipc:PATH``).
+        path: SQLite file of an in-process chain; None keeps it in memory.
+        chain_id: EIP-155 identifier; 1337 by default in process, of a node whatever it has.
         accounts: hold a million ether each in the first block, and ``engine.web3`` signs for them. By default the
-            ten well-known development accounts of eth-tester in a new chain, and nobody new in a stored one.
-        genesis_time: of the first block, Unix seconds; 2024-01-01 by default, in a stored chain whatever it has.
+            ten well-known development accounts of eth-tester in a new chain, and nobody new in a stored one. A node
+            has accounts of its own.
+        genesis_time: of the first block, Unix seconds; 2024-01-01 by default, elsewhere whatever the chain has.
         block_gas_limit: of every block; 1,000,000,000 by default, in a stored chain whatever it has.
+        finality: when a block of a node is final: "immediate", as under QBFT; "finalized", by the node's tag of that
+            name; or a number of blocks that have to stand on it.
+        block_production: who makes a node's blocks: "engine", for development nodes (anvil, hardhat) that make them
+            on command and whose automatic mining is switched off while the engine is open; "node"; or "auto", the
+            engine where the node lets it.
+        patience_s: how long a node may fail to answer, or to make its next block, before that is an error.
 
     Raises:
-        ConfigError: an unknown kind, or a setting out of range.
-        LedgerError: the stored chain was made with other settings, or is damaged at its head.
+        ConfigError: an unknown kind, or a setting out of range, or one that a node does not take.
+        LedgerError: the chain was made with other settings, is damaged at its head, or the node does not answer.
 
     >>> with open_engine("eth-tester", chain_id=7) as engine:
     ...     engine.mine().number, engine.chain_id
     (1, 7)
     """
-    if kind != "eth-tester":
-        raise ConfigError(f"no engine {kind!r}; there is: eth-tester", kind=kind)
+    if kind != IN_PROCESS:
+        if path is not None or accounts is not None:
+            given = "path" if path is not None else "accounts"
+            raise ConfigError(f"{given}: belongs to a chain inside this process, not to a node", field=given)
+        from chainsec.ledger.rpc.attaching import attach  # noqa: PLC0415 - the transports take a while to import
+
+        return attach(
+            kind,
+            chain_id=chain_id,
+            genesis_time=genesis_time,
+            block_gas_limit=block_gas_limit,
+            finality=finality,
+            block_production=block_production,
+            patience_s=patience_s,
+        )
     from chainsec.ledger.opening import open_local  # noqa: PLC0415 - py-evm takes a second to import
 
     return open_local(
-        path, chain_id=chain_id, accounts=accounts, genesis_time=genesis_time, block_gas_limit=block_gas_limit
+        path,
+        chain_id=DEFAULT_CHAIN_ID if chain_id is None else chain_id,
+        accounts=accounts,
+        genesis_time=genesis_time,
+        block_gas_limit=block_gas_limit,
     )

@@ -115,9 +115,9 @@ def _judge(play: Play, episode: Episode, verdict: RuleVerdict) -> Judged:
     start_s, until_s, answer = episode.filed_at_s, episode.request.until, ""
     if is_lowered and attempt.denied is not None and play.workload.has_clock:
         start_s = next_sitting_s(start_s, config.run.guardian_delay_s)
-        error_rate, request_id = config.run.guardian_error_rate, episode.request.id
-        is_good = find_good(config.seed, error_rate, request_id, denied=attempt.denied)
-        answer = LAPSE if until_s < start_s else APPROVE if is_good else CANCEL
+        is_good = find_good(config.seed, config.run.guardian_error_rate, attempt)
+        is_late = until_s < chain_time(config, play.workload, start_s)
+        answer = LAPSE if is_late else APPROVE if is_good else CANCEL
     elif outcome is Status.GRANTED:
         until_s = min(until_s, chain_time(config, play.workload, start_s) + config.limits.max_grant_s)
     is_open = outcome is Status.GRANTED or answer == APPROVE

@@ -56,6 +56,7 @@ class Evidence:
         self._keys = keys
         self._is_finished = is_finished
         self._has_clock = settings.run.has_clock
+        self._time_offset_s = settings.run.time_offset_s
         self._judged: dict[str, Judged] = {}
         self._standing: Standing | None = None
         self.models: dict[str, EvidenceRiskModel] = {}
@@ -91,7 +92,12 @@ class Evidence:
     def _look_again(self, contexts: Contexts) -> dict[str, Judged]:
         """Return what the agent had to see in each request that was decided, in the order in which it saw them."""
         agent = self._settings.agent
-        admission = Admission(contexts, has_clock=self._has_clock, tolerance_s=agent.context_time_tolerance_s)
+        admission = Admission(
+            contexts,
+            has_clock=self._has_clock,
+            tolerance_s=agent.context_time_tolerance_s,
+            offset_s=self._time_offset_s,
+        )
         self._acts.follow(admission)
         if self._acts.decisions:
             self._standing = self._acts.standing(admission)
@@ -201,7 +207,7 @@ class Evidence:
         observed, _ = self._judged[record["request"]]
         if observed is not None and (record["requester"], record["asset"]) != (observed.requester, observed.asset):
             return "requester or asset are not those of its request"
-        block, time_s = record["block"], record["time_s"]
+        block, time_s = record["block"], record["time_s"] + self._time_offset_s
         if self._has_clock and block < self._acts.head and self._acts.time_of(block + 1) < time_s:
             return f"names block {block}, though later ones stood by then"
         request, scope = self._acts.requests[record["request"]], Scope[record["action"].upper()]

@@ -9,15 +9,15 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from chainsec.defence.receipts import guardian_receipt
-from chainsec.digest import keccak
+from chainsec.digest import canonical_json, keccak
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from chainsec.primitives import Hash32
     from chainsec.sandbox import Sandbox
     from chainsec.scenarios.directory import RunDirectory
     from chainsec.scenarios.episodes import Episode
+    from chainsec.scenarios.workload import Attempt
 
 APPROVE, CANCEL, LAPSE = "approve", "cancel", "lapse"
 
@@ -31,23 +31,25 @@ def next_sitting_s(time_s: int, every_s: int) -> int:
     return (time_s // every_s + 1) * every_s
 
 
-def find_good(seed: int, error_rate: float, request_id: Hash32, *, denied: bool) -> bool:
-    """Tell whether a guardian finds a request good: the truth, but for a share of errors.
+def find_good(seed: int, error_rate: float, attempt: Attempt) -> bool:
+    """Return what guardians think of a request: the truth, but for the errors that they make.
 
-    Who errs follows from seed and request alone, so that every way of deciding meets the same guardians.
+    Which errors follows from the seed and from what is asked for, so that everybody who asks guardians about the same
+    request gets the same answer, on whatever chain.
 
     Args:
         seed: of the run.
         error_rate: share of requests misjudged, in [0, 1].
-        request_id: the request.
-        denied: the truth, True = must not be granted.
+        attempt: the request; its truth is in ``denied``, True = must not be granted.
 
-    >>> from chainsec.primitives import Hash32
-    >>> find_good(7, 0.0, Hash32(bytes(32)), denied=False), find_good(7, 1.0, Hash32(bytes(32)), denied=False)
+    >>> from chainsec.scenarios.workload import Attempt
+    >>> attempt = Attempt(0, "ann", "scan", "read", "service", 60, denied=False)
+    >>> find_good(7, 0.0, attempt), find_good(7, 1.0, attempt)
     (True, False)
     """
-    chance = int.from_bytes(keccak(seed.to_bytes(8, "big") + request_id)[:8], "big") / 2**64
-    return denied is (chance < error_rate)
+    asked = canonical_json([seed, attempt.time_s, attempt.requester, attempt.asset, attempt.action, attempt.purpose])
+    chance = int.from_bytes(keccak(asked)[:8], "big") / 2**64
+    return bool(attempt.denied) is (chance < error_rate)
 
 
 @dataclass
@@ -121,7 +123,7 @@ class GuardianDesk:
         guardian, sentinel = box.keys.guardian, box.deployment.sentinel
         settings = box.config
         error_rate = settings.run.guardian_error_rate
-        is_good = find_good(settings.seed, error_rate, request.id, denied=bool(episode.attempt.denied))
+        is_good = find_good(settings.seed, error_rate, episode.attempt)
         sitting.judged.append((episode, is_good))
         if request.until < block_s:
             episode.answer = LAPSE

@@ -266,7 +266,7 @@ class Play:
         """Take note of what the agent did about one use, each response in a block of its own."""
         engine, first = self.box.engine, self.box.client.at - len(responses) + 1
         for acted_block, response in enumerate(responses, first):
-            acted_s = engine.block(acted_block).timestamp
+            acted_s = engine.block(acted_block).timestamp - self.box.config.run.time_offset_s
             self.threats.append(ThreatSeen(response, time_s, seen_block, acted_block, acted_s, episode.attack))
         self.score.alerts += len(responses)
         actions = {response.action for response in responses}

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import count
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from chainsec import __version__
@@ -16,8 +17,8 @@ from chainsec.defence.detectors import UseMonitor
 from chainsec.defence.observation import Observation, Use
 from chainsec.defence.training import train_risk_model
 from chainsec.digest import digest_json
-from chainsec.errors import BadInput, ConfigError, RunMismatch
-from chainsec.ledger.engine import open_engine
+from chainsec.errors import BadInput, ChainTakenBack, RunMismatch
+from chainsec.ledger.engine import IN_PROCESS
 from chainsec.sandbox import Sandbox
 from chainsec.scenarios import comparison, measure
 from chainsec.scenarios.audit import REPORT, find_broken_seal, verify_run
@@ -27,10 +28,10 @@ from chainsec.scenarios.hospital import hospital
 from chainsec.scenarios.mapping import load_mapping
 from chainsec.scenarios.origin import run_key_seed
 from chainsec.scenarios.play import Play
-from chainsec.scenarios.replay import MOST_SPAN_S, build_replay
+from chainsec.scenarios.replay import build_replay
 from chainsec.scenarios.report_schema import Audit, Report, Run
-from chainsec.scenarios.report_series import LAST_SECOND_S
-from chainsec.scenarios.stage import LEAD_S, row_pace_s, set_stage
+from chainsec.scenarios.stage import set_stage
+from chainsec.scenarios.venue import IN_THIS_PROCESS, Venue
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -41,10 +42,7 @@ if TYPE_CHECKING:
     from chainsec.scenarios.audit import AuditSummary
     from chainsec.scenarios.workload import Attempt, Workload
 
-ENGINE = "eth-tester"
-_YEAR_S = 366 * 86_400
-_LATEST_S = LAST_SECOND_S - 2 * 366 * 86_400
-"""The last time of a live request: whatever it leads to is over before calendars end, within the chain's 40 bits."""
+_MOST_RESTARTS = 10
 
 
 class Watcher(Protocol):
@@ -146,13 +144,15 @@ def run_scenario(
     watcher: Watcher,
     publish: Callable[[Path, Report], object],
     *,
+    engine: str = IN_PROCESS,
     is_fresh: bool = False,
     processes: int = 1,
 ) -> Report:
     """Play ``scenario`` in the directory ``path`` and return its report.
 
     Whatever an earlier call with the same arguments has left is gone over and kept: same blocks, same receipts. A
-    finished run is not played again; its report is returned.
+    finished run is not played again; its report is returned. A node that comes back with an older chain gets the blocks
+    that it has lost once more.
 
     Args:
         scenario: what is played.
@@ -160,6 +160,7 @@ def run_scenario(
         path: the run's directory.
         watcher: told how it proceeds.
         publish: writes the report into the directory before the run is sealed.
+        engine: where the chain is made: "eth-tester", or the URL of a development node.
         is_fresh: delete what an earlier run has left in the directory, once it is known that this one can begin.
         processes: how many may execute blocks at once in the audit, this one included.
 
@@ -168,9 +169,11 @@ def run_scenario(
         RunMismatch: the directory holds another run, or one whose records are not what this run writes.
         RunInUse: another process works there.
         AuditFailed: the evidence does not hold, or a finished run is no longer as it was sealed.
+        ConfigError: the node is none that a run can be made on.
+        LedgerError: the node is gone, or its chain does something else than the same transactions do in process.
     """
-    workload = scenario.draw(watcher.on_step)
-    config = _place_genesis(config, workload, scenario.source or scenario.name)
+    venue, workload = Venue(engine), scenario.draw(watcher.on_step)
+    config = venue.place(config, workload, scenario.source or scenario.name)
     settings = {
         "format": FORMAT,
         "kind": scenario.kind,
@@ -180,45 +183,25 @@ def run_scenario(
     }
     if is_fresh:
         discard_run(path)
-    with RunDirectory(path, settings) as directory:
-        if directory.is_finished:
-            return _read_report(path)
-        play = _play(workload, config, directory, watcher)
-        summary = verify_run(
-            path, lambda done, total: watcher.on_step("audit", done, total), is_own=True, processes=processes
-        )
-        report = _report(scenario, settings, play, directory.timings(), summary)
-        publish(path, report)
-        directory.seal()
+    for restart in count():
+        with RunDirectory(path, settings) as directory:
+            if directory.is_finished:
+                return _read_report(path)
+            try:
+                play = _play(workload, config, directory, watcher, venue)
+            except ChainTakenBack:
+                if restart == _MOST_RESTARTS:
+                    raise
+                watcher.on_step("node lost blocks", restart + 1, _MOST_RESTARTS)
+                continue
+            summary = verify_run(
+                path, lambda done, total: watcher.on_step("audit", done, total), is_own=True, processes=processes
+            )
+            report = _report(scenario, settings, play, directory.timings(), summary)
+            publish(path, report)
+            directory.seal()
+            break
     return report
-
-
-def _place_genesis(config: Config, workload: Workload, source: str) -> Config:
-    """Return ``config`` with a genesis that leaves a day for setting the stage before the first live request."""
-    config = config.model_copy(update={"run": config.run.model_copy(update={"has_clock": workload.has_clock})})
-    if not workload.has_clock:
-        _check_pace(config, workload)
-        return config
-    first, last = workload.live[0], workload.live[-1]
-    if first.time_s <= LEAD_S or last.time_s >= _LATEST_S:
-        late = last if first.time_s > LEAD_S else first
-        place = f"{source}: line {late.row}: time" if late.row else f"{source}: time"
-        raise BadInput(f"{place}: {late.time_s} s since 1970 cannot stand on a chain", path=source, line=late.row)
-    chain = config.chain.model_copy(update={"genesis_time_s": first.time_s - LEAD_S})
-    return config.model_copy(update={"chain": chain})
-
-
-def _check_pace(config: Config, workload: Workload) -> None:
-    """Refuse settings under which rows without times would last longer than a log may. Raises: ConfigError."""
-    rows, limits = workload.live[-1].time_s, config.limits
-    span_s = rows * row_pace_s(config)
-    if span_s > MOST_SPAN_S:
-        raise ConfigError(
-            f"limits.window_s {limits.window_s} with limits.grants_per_window {limits.grants_per_window} stretches "
-            f"{rows} rows without times over {span_s // _YEAR_S} years of chain time, more than 20",
-            field="limits.window_s",
-            value=limits.window_s,
-        )
 
 
 def _read_report(path: Path) -> Report:
@@ -231,18 +214,17 @@ def _read_report(path: Path) -> Report:
         raise RunMismatch(f"{path / REPORT}: was written by another release", path=str(path)) from error
 
 
-def _play(workload: Workload, config: Config, directory: RunDirectory, watcher: Watcher) -> Play:
+def _play(
+    workload: Workload, config: Config, directory: RunDirectory, watcher: Watcher, venue: Venue = IN_THIS_PROCESS
+) -> Play:
     watcher.on_step("model", 0, 1)
     model = train_on_history(workload)
     files = model.to_files()
     directory.keep_model(model.digest, files)
     watcher.on_step("model", 1, 1)
-    chain = config.chain
     key_seed = run_key_seed(config.seed)
     with (
-        open_engine(
-            ENGINE, path=directory.chain_path, chain_id=chain.chain_id, accounts=(), genesis_time=chain.genesis_time_s
-        ) as engine,
+        venue.open(config, directory) as engine,
         Sandbox(config, engine=engine, key_seed=key_seed, is_replay=True, contexts=directory.contexts) as box,
     ):
         assets = set_stage(box, workload, watcher.on_step)
@@ -263,6 +245,7 @@ def _play(workload: Workload, config: Config, directory: RunDirectory, watcher: 
         directory.require_consumed()
         if not box.client.is_caught_up:
             raise RunMismatch(f"{directory.chain_path}: goes on after block {box.client.at}, where this run ends")
+        venue.bring_home(engine, config, directory, lambda done, total: watcher.on_step("chain", done, total))
     return play
 
 
@@ -323,7 +306,7 @@ def _report(
             name=scenario.name,
             kind=scenario.kind,
             seed=config.seed,
-            engine=ENGINE,
+            engine=play.box.engine.name,
             model_digest=play.agent.model.digest,
             started_at_s=workload.live[0].time_s,
             days=-(-span_s // 86_400) if workload.has_clock else 0,

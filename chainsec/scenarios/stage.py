@@ -71,14 +71,14 @@ def _register_records(box: Sandbox, workload: Workload, on_step: Callable[[str, 
 
 
 def chain_time(config: Config, workload: Workload, time_s: int) -> int:
-    """Return the block time for a workload's time.
+    """Return the block time for a workload's time; later by the settings' offset where the workload has times.
 
     Rows of a log without times start a day after genesis and follow each other at the pace that the agent's budget of
     grants allows, so that a log of years is not squeezed into one window. What comes after the last rows are handed
     in is counted in seconds.
     """
     if workload.has_clock:
-        return time_s
+        return time_s + config.run.time_offset_s
     rows = min(time_s, workload.live[-1].time_s + config.chain.batch_size)
     return config.chain.genesis_time_s + LEAD_S + rows * row_pace_s(config) + time_s - rows
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from chainsec.app.report import write_report
 from chainsec.config import Config
 from chainsec.journal import Journal
+from chainsec.ledger.engine import IN_PROCESS
 from chainsec.ledger.store import Store
 from chainsec.scenarios import directory
 from chainsec.scenarios.hospital import hospital
@@ -88,7 +89,9 @@ class Teller:
         self.write(f"live {score.requests}/{live} block {blocks} gas {gas}")
 
 
-def play_small(path: Path, seed: int, write=lambda _: None, settings=SETTINGS, **sizes: int) -> Report:
+def play_small(
+    path: Path, seed: int, write=lambda _: None, settings=SETTINGS, engine=IN_PROCESS, **sizes: int
+) -> Report:
     """Play a small hospital in ``path`` to its end."""
     config = Config.model_validate({"seed": seed, **settings})
 
@@ -97,7 +100,7 @@ def play_small(path: Path, seed: int, write=lambda _: None, settings=SETTINGS, *
         write_report(directory, report)
         write("report written")
 
-    return run_scenario(small_scenario(seed, **sizes), config, path, Teller(write), publish)
+    return run_scenario(small_scenario(seed, **sizes), config, path, Teller(write), publish, engine=engine)
 
 
 class Stopped(BaseException):

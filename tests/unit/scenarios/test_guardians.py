@@ -95,8 +95,11 @@ def test_the_next_sitting_comes_after_now_and_within_one_interval(now_s, every_s
 
 
 def test_guardians_err_as_often_as_told_about_the_same_requests_whoever_asks():
-    requests = [Hash32(keccak(bytes([n % 256, n // 256]))) for n in range(2_000)]
-    found = [find_good(7, 0.25, request, denied=False) for request in requests]
+    def judged(seed, denied):
+        asked = [Attempt(n, "ann", "scan", "read", "service", 60, denied=denied) for n in range(2_000)]
+        return [find_good(seed, 0.25, attempt) for attempt in asked]
+
+    found = judged(7, denied=False)
     assert 0.22 < found.count(False) / len(found) < 0.28
-    assert [not good for good in found] == [find_good(7, 0.25, request, denied=True) for request in requests]
-    assert found != [find_good(8, 0.25, request, denied=False) for request in requests]
+    assert [not good for good in found] == judged(7, denied=True)
+    assert found != judged(8, denied=False)

@@ -1,0 +1,229 @@
+"""The chain of a node as an ``Engine``: the same promises as in process, kept over JSON-RPC.
+
+Layer: ledger. Not here: how the node is reached (``transport``), asked (``caller``) and commanded (``development``).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Self
+
+from chainsec.digest import keccak
+from chainsec.errors import ChainTakenBack, LedgerError
+from chainsec.ledger.rpc.answers import (
+    read_block,
+    read_bytes,
+    read_quantity,
+    stated_chain_id,
+)
+from chainsec.ledger.rpc.caller import RpcError
+from chainsec.ledger.rpc.reader import RpcReader
+from chainsec.primitives import Hash32
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from chainsec.ledger.engine import Block, Finality
+    from chainsec.ledger.rpc.caller import Caller
+    from chainsec.ledger.rpc.development import DevelopmentNode
+
+__all__ = ["RpcEngine"]
+
+_LOOK_EVERY_S = 0.1
+_NEWEST = ("eth_getBlockByNumber", "latest", False)
+_FINALIZED = ("eth_getBlockByNumber", "finalized", False)
+
+
+class RpcEngine(RpcReader):
+    """An ``Engine`` on a node.
+
+    Args:
+        caller: asks the node.
+        name: what the node calls itself.
+        chain_id: of its chain.
+        finality: when a block is final: "immediate", "finalized", or how many blocks stand on it.
+        development: commands the node; None where it makes its blocks itself.
+    """
+
+    def __init__(
+        self,
+        caller: Caller,
+        *,
+        name: str,
+        chain_id: int,
+        finality: Finality = "immediate",
+        development: DevelopmentNode | None = None,
+    ) -> None:
+        super().__init__(caller)
+        self.name = name
+        self.chain_id = chain_id
+        self.finality = finality
+        self._development = development
+        self._reached: Block | None = None
+        self._waiting: dict[Hash32, bytes] = {}
+        self._marks: dict[int, tuple[Any, Block, dict[Hash32, bytes]]] = {}
+        self._next_mark = 1
+
+    @property
+    def makes_blocks(self) -> bool:
+        """Whether ``mine`` makes a block, or waits for one."""
+        return self._development is not None
+
+    @property
+    def block_gas_limit(self) -> int:
+        """Gas that the next block can hold."""
+        if self._development is not None:
+            return self._development.gas_limit
+        return read_quantity(self._caller.ask(*_NEWEST)["gasLimit"])
+
+    @property
+    def gas_price_wei(self) -> int:
+        """Wei for each gas that the node asks for; nothing while a development node is commanded."""
+        return 0 if self._development is not None else read_quantity(self._caller.ask("eth_gasPrice"))
+
+    def head(self) -> Block:
+        """Return the newest block. Raises ``ChainTakenBack`` where a commanded node has lost blocks."""
+        return self._keep_up(read_block(self._caller.ask(*_NEWEST)))
+
+    def _keep_up(self, newest: Block) -> Block:
+        """Hold the newest block of a commanded node against the one it made last."""
+        if self._development is not None:
+            last = self._reached
+            if last is not None and (newest.number, newest.hash) != (last.number, last.hash):
+                is_there = newest.number > last.number and self.block(last.number).hash == last.hash
+                if not is_there:
+                    raise ChainTakenBack(
+                        f"{self.url}: block {last.number} is gone; the newest is block {newest.number}",
+                        number=last.number,
+                    )
+            self._reached = newest
+        return newest
+
+    def final_block(self) -> int:
+        """Return the number of the newest final block."""
+        if self.finality == "finalized":
+            return read_block(self._caller.ask(*_FINALIZED)).number
+        behind = 0 if self.finality == "immediate" else self.finality
+        return max(0, read_quantity(self._caller.ask("eth_blockNumber")) - behind)
+
+    def send(self, raw: bytes) -> Hash32:
+        """Put a signed transaction into the node's pool; one that it knows already counts as sent."""
+        return self.send_many([raw])[0]
+
+    def send_many(self, raws: Sequence[bytes]) -> list[Hash32]:
+        """Put signed transactions into the node's pool, in batches."""
+        self._take_charge()
+        for raw in raws:
+            if (stated := stated_chain_id(raw)) not in (self.chain_id, None):
+                raise LedgerError(f"transaction is for chain id {stated}, not {self.chain_id}", chain_id=self.chain_id)
+        hashes = [Hash32(keccak(raw)) for raw in raws]
+        answers = self._caller.ask_many([("eth_sendRawTransaction", ("0x" + raw.hex(),)) for raw in raws])
+        refused: LedgerError | None = None
+        for key, raw, answer in zip(hashes, raws, answers, strict=True):
+            if isinstance(answer, RpcError):
+                # sent before, or by an attempt whose answer was lost
+                known = self.transaction(key)
+                if known is None:
+                    refused = refused or LedgerError(f"{self.url}: {answer.said}", said=answer.said)
+                if known is None or known.block_number is not None:
+                    continue
+            elif read_bytes(answer) != key:
+                raise LedgerError(f"{self.url}: took transaction {key} for another one", transaction_hash=key)
+            if self._development is not None:
+                self._waiting[key] = raw
+        if refused is not None:
+            raise refused
+        return hashes
+
+    def mine(self, timestamp: int | None = None) -> Block:
+        """Make a block with what waits, or wait for the network's next one."""
+        if self._development is None:
+            return self._await_block()
+        self._take_charge()
+        newest, waiting = self._development.look()
+        parent = self._keep_up(newest)
+        if waiting < len(self._waiting):
+            self._send_again()
+        if timestamp is None:
+            timestamp = parent.timestamp + 1
+        if not parent.timestamp < timestamp < 2**64:
+            raise LedgerError(f"timestamp {timestamp} is not later than the parent's {parent.timestamp}")
+        block = self._development.mine(parent, timestamp)
+        for key in block.transaction_hashes:
+            self._waiting.pop(key, None)
+        self._reached = block
+        return block
+
+    def _send_again(self) -> None:
+        """Put back what a node that was restarted has forgotten; what it cannot mine any more is dropped."""
+        kept, self._waiting = self._waiting, {}
+        for raw in kept.values():
+            try:
+                self.send(raw)
+            except LedgerError:
+                continue
+
+    def _await_block(self) -> Block:
+        parent, begun = self.head(), self._caller.clock()
+        while (newest := self.head()).number <= parent.number:
+            if self._caller.clock() - begun > self._caller.patience_s:
+                raise LedgerError(
+                    f"{self.url}: no block after block {parent.number} within {self._caller.patience_s:g} s",
+                    number=parent.number,
+                )
+            self._caller.sleep(_LOOK_EVERY_S)
+        return newest
+
+    def _take_charge(self) -> None:
+        if self._development is not None:
+            self._development.take_charge()
+
+    def snapshot(self) -> int:
+        """Mark head and pool."""
+        development = self._commanded("snapshots")
+        self._take_charge()
+        number, self._next_mark = self._next_mark, self._next_mark + 1
+        head = self.head()
+        self._marks[number] = (development.mark(), head, dict(self._waiting))
+        return number
+
+    def revert(self, snapshot: int) -> None:
+        """Go back to a mark."""
+        development = self._commanded("snapshots")
+        if snapshot not in self._marks:
+            raise LedgerError(f"no snapshot {snapshot}", snapshot=snapshot)
+        mark, head, waiting = self._marks[snapshot]
+        self._marks = {number: kept for number, kept in self._marks.items() if number < snapshot}
+        development.go_back(mark)
+        self._reached, self._waiting = head, {}
+        self._marks[snapshot] = (development.mark(), head, waiting)
+        if waiting:
+            self.send_many(list(waiting.values()))
+
+    def dump(self) -> bytes:
+        """Return the node's own dump of its chain."""
+        return self._commanded("dumps").dump()
+
+    def load(self, dump: bytes) -> None:
+        """Put a dumped chain in the place of the node's."""
+        development = self._commanded("dumps")
+        self._take_charge()
+        development.load(dump)
+        development.drop_waiting()
+        self._reached, self._waiting, self._marks = None, {}, {}
+
+    def _commanded(self, what: str) -> DevelopmentNode:
+        if self._development is None:
+            raise LedgerError(f"{self.url}: {self.name} offers no {what}", name=self.name)
+        return self._development
+
+    def close(self) -> None:
+        """Give a commanded node its own way of mining back, and let go of the connection."""
+        if self._development is not None:
+            self._development.release()
+        self._caller.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
