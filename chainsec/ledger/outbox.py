@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
-from chainsec.errors import LedgerError
+from chainsec.errors import LedgerError, RunMismatch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -77,12 +77,19 @@ class Outbox:
 
         Raises:
             LedgerError: the engine does not take it; the nonce stays free.
+            RunMismatch: in a replay, the nonce was used for something else.
         """
         try:
             self._engine.send(transaction.raw)
-        except LedgerError:
-            if self._is_replay or self._engine.next_nonce(account.address) <= transaction.nonce:
+        except LedgerError as error:
+            if self._engine.next_nonce(account.address) <= transaction.nonce:
                 raise
+            if self._is_replay:
+                raise RunMismatch(
+                    f"{account.address} has used nonce {transaction.nonce} for something else than this run sends",
+                    sender=account.address,
+                    nonce=transaction.nonce,
+                ) from error
             self._nonces.pop(account.address, None)
             transaction = self.draft(account, message)
             self._engine.send(transaction.raw)

@@ -194,6 +194,8 @@ def run_scenario(
                     raise
                 watcher.on_step("node lost blocks", restart + 1, _MOST_RESTARTS)
                 continue
+            except RunMismatch as error:
+                raise venue.explain(error) from error
             summary = verify_run(
                 path, lambda done, total: watcher.on_step("audit", done, total), is_own=True, processes=processes
             )

@@ -8,9 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from chainsec.errors import BadInput, ConfigError
+from chainsec.errors import BadInput, ConfigError, RunMismatch
 from chainsec.ledger.engine import IN_PROCESS, open_engine
 from chainsec.ledger.mirror import ChainSource, mirror_chain
+from chainsec.ledger.rpc.transport import shown_url
 from chainsec.scenarios.replay import MOST_SPAN_S
 from chainsec.scenarios.report_series import LAST_SECOND_S
 from chainsec.scenarios.stage import LEAD_S, row_pace_s
@@ -70,8 +71,8 @@ class Venue:
         with open_engine(self.engine, chain_id=wanted) as node:
             if not node.makes_blocks:
                 raise ConfigError(
-                    f"{self.engine}: {node.name} makes its own blocks; a run of simulated time needs a development "
-                    "node, such as anvil, whose blocks it makes"
+                    f"{shown_url(self.engine)}: {node.name} makes its own blocks; a run of simulated time needs a node "
+                    "whose blocks it can make, such as anvil"
                 )
             begun_s = node.block(0).timestamp
             config = _on_chain(config, chain_id=node.chain_id, genesis_time_s=max(1, begun_s))
@@ -83,6 +84,16 @@ class Venue:
         if self.is_node:
             return open_engine(self.engine, chain_id=config.chain.chain_id, genesis_time=config.chain.genesis_time_s)
         return _open_file(config, directory)
+
+    def explain(self, error: RunMismatch) -> RunMismatch:
+        """Say more of a chain that is not the run's from its first block on: the node is used for something else."""
+        if self.is_node and error.facts.get("block") == 1:
+            return RunMismatch(
+                f"{shown_url(self.engine)}: its chain holds something else than this run; a run on a node needs "
+                "a chain of its own: start the node afresh",
+                block=1,
+            )
+        return error
 
     def bring_home(
         self, engine: Engine, config: Config, directory: RunDirectory, on_block: Callable[[int, int], None]

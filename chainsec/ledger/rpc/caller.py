@@ -56,7 +56,7 @@ class Caller:
         clock: seconds that only go up.
         sleep: waits for so many seconds.
 
-    ``faults`` counts the exchanges that failed: the node, or the way to it, was gone in between.
+    ``on_return`` is called before a question is repeated: the node may have been started anew.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class Caller:
         self.patience_s = patience_s
         self.clock = clock
         self.sleep = sleep
-        self.faults = 0
+        self.on_return: Callable[[], None] | None = None
         self._numbers = count(1)
         self._takes_batches = True
 
@@ -79,6 +79,11 @@ class Caller:
     def url(self) -> str:
         """Where the node is."""
         return self.transport.url
+
+    @property
+    def connection(self) -> int | None:
+        """Number of the connection that stands; while it stays the same the node has been there all the time."""
+        return self.transport.connection
 
     def ask(self, method: str, *params: Any) -> Any:
         """Return the result of a call that may be repeated.
@@ -151,11 +156,7 @@ class Caller:
 
     def _exchange(self, question: Any) -> Any:
         text = json.dumps(question, separators=(",", ":")).encode()
-        try:
-            answer = self.transport.exchange(text)
-        except NodeUnreachable:
-            self.faults += 1
-            raise
+        answer = self.transport.exchange(text)
         try:
             return json.loads(answer)
         except (ValueError, RecursionError) as error:
@@ -173,9 +174,11 @@ class Caller:
         return LedgerError(f"{self.url}: {method}: no answer to what was asked: {shown}", url=self.url)
 
     def _patiently(self, attempt: Callable[[], _Answer]) -> _Answer:
-        begun, pause_s = self.clock(), _FIRST_PAUSE_S
+        begun, pause_s, is_again = self.clock(), _FIRST_PAUSE_S, False
         while True:
             try:
+                if is_again and self.on_return is not None:
+                    self.on_return()
                 return attempt()
             except NodeUnreachable as error:
                 if self.clock() - begun + pause_s > self.patience_s:
@@ -183,4 +186,5 @@ class Caller:
                         f"{error}; no answer for {self.patience_s:g} s", url=self.url, patience_s=self.patience_s
                     ) from error
             self.sleep(pause_s)
+            is_again = True
             pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)

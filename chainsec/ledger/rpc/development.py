@@ -6,6 +6,7 @@ as those in process; ``release`` gives back what was found. Layer: ledger. Not h
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from chainsec.errors import ChainTakenBack, LedgerError, NodeUnreachable
@@ -35,8 +36,8 @@ class DevelopmentNode:
         self._caller = caller
         self.gas_limit = gas_limit
         self._is_in_charge = False
-        self._faults = 0
-        self._restored: list[tuple[str, Any]] = []
+        self._connection: int | None = None
+        self._habits: tuple[str, Any] = ("evm_setAutomine", True)
 
     @staticmethod
     def is_offered(name: str) -> bool:
@@ -48,32 +49,36 @@ class DevelopmentNode:
         return name.lower().startswith(("anvil", "hardhat"))
 
     def take_charge(self) -> None:
-        """Switch automatic mining off and gas prices to zero; again after a fault, as a node that restarts forgets."""
-        if self._is_in_charge and self._faults == self._caller.faults:
+        """Switch automatic mining off and gas prices to zero; again after a restart, which forgets it."""
+        if self.is_there_still:
             return
-        found = self._caller.ask_many([("anvil_getAutomine", ()), ("anvil_getIntervalMining", ()), _LATEST])
-        mines, interval, latest = (None if isinstance(item, RpcError) else item for item in found)
         if not self._is_in_charge:
-            automine = ("evm_setAutomine", mines is None or bool(mines))
-            self._restored = [("evm_setIntervalMining", interval)] if interval else [automine]
+            self._note_habits()
+            self._caller.on_return = self._command_all
+        self._caller.ask("eth_chainId")  # with patience; what is asked once follows only when the node is there
+        self._command_all()
+
+    def _note_habits(self) -> None:
+        found = self._caller.ask_many([("anvil_getAutomine", ()), ("anvil_getIntervalMining", ())])
+        mines, interval = (None if isinstance(item, RpcError) else item for item in found)
+        automine = ("evm_setAutomine", mines is None or bool(mines))
+        self._habits = ("evm_setIntervalMining", interval) if interval else automine
+
+    def _command_all(self) -> None:
+        self._is_in_charge = True
         self._command("evm_setAutomine", False)  # noqa: FBT003 - a parameter of the node's
         self._command("evm_setIntervalMining", 0)
-        if latest is None or read_quantity(latest["gasLimit"]) != self.gas_limit:
-            self._command("evm_setBlockGasLimit", quantity(self.gas_limit))
+        self._command("evm_setBlockGasLimit", quantity(self.gas_limit))
         self._first_of(_FREE_OF_CHARGE, quantity(0))
-        self._is_in_charge = True
-        self._faults = self._caller.faults
+        self._connection = self._caller.connection
 
     def release(self) -> None:
         """Give the node its own way of mining back, if it is still there."""
         if not self._is_in_charge:
             return
-        self._is_in_charge = False
-        try:
-            for method, value in self._restored:
-                self._caller.tell(method, value)
-        except LedgerError:  # it is gone, or was never asked for more than it can do
-            return
+        self._is_in_charge, self._caller.on_return = False, None
+        with suppress(LedgerError):
+            self._caller.tell(*self._habits)
 
     def look(self) -> tuple[Block, int]:
         """Return the newest block and how many transactions wait to be mined; one round trip."""
@@ -83,27 +88,31 @@ class DevelopmentNode:
         waiting = 0 if isinstance(pool, RpcError) else read_quantity(pool["pending"])
         return read_block(latest), waiting
 
-    def mine(self, parent: Block, timestamp: int) -> Block:
-        """Make a block on ``parent``; if the answer is lost, look whether it was made before trying again.
+    @property
+    def is_there_still(self) -> bool:
+        """Whether the node has been there ever since it was taken charge of."""
+        return self._is_in_charge and self._caller.connection == self._connection is not None
+
+    def mine(self, parent: Block, timestamp: int) -> Block | None:
+        """Make a block on ``parent``; None where the node was gone in between and has not made it.
 
         Raises:
             LedgerError: the node refuses the time.
             ChainTakenBack: ``parent`` is no longer the newest block.
         """
-        while True:
-            try:
-                self._caller.tell("evm_mine", timestamp)
-                is_sure = True
-            except NodeUnreachable:
-                is_sure = False
-            newest = read_block(self._caller.ask(*_LATEST[:1], *_LATEST[1]))
-            if newest.number == parent.number + 1 and newest.timestamp == timestamp:
-                return newest
-            if is_sure or newest.hash != parent.hash:
-                raise ChainTakenBack(
-                    f"{self._caller.url}: block {newest.number} is the newest after block {parent.number + 1} was made",
-                    number=newest.number,
-                )
+        is_sure = False
+        with suppress(NodeUnreachable):
+            self._caller.tell("evm_mine", timestamp)
+            is_sure = True
+        newest = read_block(self._caller.ask(*_LATEST[:1], *_LATEST[1]))
+        if newest.number == parent.number + 1 and newest.timestamp == timestamp:
+            return newest
+        if is_sure or newest.hash != parent.hash:
+            raise ChainTakenBack(
+                f"{self._caller.url}: after block {parent.number + 1} was made, the newest is block {newest.number}",
+                number=newest.number,
+            )
+        return None
 
     def mark(self) -> Any:
         """Return the node's name for its present state."""
@@ -144,7 +153,7 @@ class DevelopmentNode:
     def _first_of(self, methods: tuple[str, ...], *params: Any) -> None:
         for method in methods:
             try:
-                self._caller.ask(method, *params)
+                self._caller.tell(method, *params)
             except RpcError as error:
                 if not error.is_unsupported:
                     raise

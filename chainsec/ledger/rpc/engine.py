@@ -85,18 +85,26 @@ class RpcEngine(RpcReader):
         return self._keep_up(read_block(self._caller.ask(*_NEWEST)))
 
     def _keep_up(self, newest: Block) -> Block:
-        """Hold the newest block of a commanded node against the one it made last."""
+        """Note the newest block of a commanded node, once it was held against the one that was the newest before."""
         if self._development is not None:
-            last = self._reached
-            if last is not None and (newest.number, newest.hash) != (last.number, last.hash):
-                is_there = newest.number > last.number and self.block(last.number).hash == last.hash
-                if not is_there:
-                    raise ChainTakenBack(
-                        f"{self.url}: block {last.number} is gone; the newest is block {newest.number}",
-                        number=last.number,
-                    )
+            if self._reached is not None:
+                self._compare(newest, self._reached)
             self._reached = newest
         return newest
+
+    def _compare(self, newest: Block, last: Block) -> None:
+        """Raise ``ChainTakenBack`` where a block that was the newest is no longer on the chain."""
+        if (newest.number, newest.hash) == (last.number, last.hash):
+            return
+        if newest.number <= last.number or self.block(last.number).hash != last.hash:
+            raise ChainTakenBack(
+                f"{self.url}: block {last.number} is gone; the newest is block {newest.number}", number=last.number
+            )
+
+    def _require(self, number: int | None) -> None:
+        """Look whether a block that the node does not know is one that a commanded node has lost."""
+        if number is not None and self._reached is not None and number <= self._reached.number:
+            self._compare(read_block(self._caller.ask(*_NEWEST)), self._reached)
 
     def final_block(self) -> int:
         """Return the number of the newest final block."""
@@ -138,16 +146,18 @@ class RpcEngine(RpcReader):
         """Make a block with what waits, or wait for the network's next one."""
         if self._development is None:
             return self._await_block()
-        self._take_charge()
-        newest, waiting = self._development.look()
-        parent = self._keep_up(newest)
-        if waiting < len(self._waiting):
-            self._send_again()
-        if timestamp is None:
-            timestamp = parent.timestamp + 1
-        if not parent.timestamp < timestamp < 2**64:
-            raise LedgerError(f"timestamp {timestamp} is not later than the parent's {parent.timestamp}")
-        block = self._development.mine(parent, timestamp)
+        block = None
+        while block is None:
+            self._take_charge()
+            newest, waiting = self._development.look()
+            parent = self._keep_up(newest)
+            if waiting < len(self._waiting):
+                self._send_again()
+            wanted = parent.timestamp + 1 if timestamp is None else timestamp
+            if not parent.timestamp < wanted < 2**64:
+                raise LedgerError(f"timestamp {wanted} is not later than the parent's {parent.timestamp}")
+            if self._development.is_there_still:
+                block = self._development.mine(parent, wanted)
         for key in block.transaction_hashes:
             self._waiting.pop(key, None)
         self._reached = block

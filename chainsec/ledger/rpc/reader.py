@@ -65,6 +65,7 @@ class RpcReader:
     def _block_record(self, number: int, *, with_transactions: bool) -> dict[str, Any]:
         found = self._caller.ask("eth_getBlockByNumber", quantity(number), with_transactions) if number >= 0 else None
         if not isinstance(found, dict):
+            self._require(number)
             raise LedgerError(f"no block {number}", number=number)
         return found
 
@@ -113,12 +114,24 @@ class RpcReader:
 
     def _execute(self, method: str, message: dict[str, str], at: int | None) -> Any:
         try:
-            return self._caller.ask(method, message, _tag(at))
+            return self._ask_at(at, method, message)
         except RpcError as error:
             failure = failure_of(error)
             if failure is None:
                 raise
             raise failure from None
+
+    def _ask_at(self, at: int | None, method: str, *params: Any) -> Any:
+        """Ask for something as of a block."""
+        try:
+            return self._caller.ask(method, *params, _tag(at))
+        except RpcError as error:
+            if failure_of(error) is None:
+                self._require(at)
+            raise
+
+    def _require(self, number: int | None) -> None:
+        """Look whether a block that the node does not know has been there; whoever can tell raises."""
 
     def logs(
         self,
@@ -136,7 +149,10 @@ class RpcReader:
         places = [_hex(item) if isinstance(item, bytes) else [_hex(one) for one in item or ()] for item in topics]
         if places:
             wanted["topics"] = [place or None for place in places]
-        last = min(to_block, read_quantity(self._caller.ask("eth_blockNumber")))
+        newest = read_quantity(self._caller.ask("eth_blockNumber"))
+        if newest < to_block:
+            self._require(to_block)
+        last = min(to_block, newest)
         return self._ranges.read(partial(self._fetch_logs, wanted), max(0, from_block), last)
 
     def _fetch_logs(self, wanted: dict[str, Any], first: int, last: int) -> list[Log]:
@@ -149,7 +165,7 @@ class RpcReader:
 
     def nonce(self, address: bytes, at: int | None = None) -> int:
         """Return how many transactions of ``address`` were mined."""
-        return read_quantity(self._caller.ask("eth_getTransactionCount", _hex(address), _tag(at)))
+        return read_quantity(self._ask_at(at, "eth_getTransactionCount", _hex(address)))
 
     def next_nonce(self, address: bytes) -> int:
         """Return the nonce after the pool's."""
@@ -157,15 +173,15 @@ class RpcReader:
 
     def balance(self, address: bytes, at: int | None = None) -> int:
         """Return the wei of ``address``."""
-        return read_quantity(self._caller.ask("eth_getBalance", _hex(address), _tag(at)))
+        return read_quantity(self._ask_at(at, "eth_getBalance", _hex(address)))
 
     def code(self, address: bytes, at: int | None = None) -> bytes:
         """Return the code at ``address``."""
-        return read_bytes(self._caller.ask("eth_getCode", _hex(address), _tag(at)))
+        return read_bytes(self._ask_at(at, "eth_getCode", _hex(address)))
 
     def storage(self, address: bytes, slot: int, at: int | None = None) -> int:
         """Return a storage slot."""
-        return read_quantity(self._caller.ask("eth_getStorageAt", _hex(address), quantity(slot), _tag(at)))
+        return read_quantity(self._ask_at(at, "eth_getStorageAt", _hex(address), quantity(slot)))
 
     def failure(self, transaction_hash: bytes) -> CallReverted | None:
         """Return why a mined transaction failed: by the node's trace of it, or by calling it before its block."""

@@ -7,6 +7,7 @@ Layer: ledger. Not here: what the texts mean, and whether to try again (``caller
 from __future__ import annotations
 
 import json
+import select
 import socket
 from contextlib import ExitStack, suppress
 from typing import Protocol
@@ -14,6 +15,7 @@ from urllib.parse import urlsplit
 
 import urllib3
 from websockets.exceptions import InvalidHandshake, WebSocketException
+from websockets.protocol import State
 from websockets.sync.client import ClientConnection, connect
 
 from chainsec.errors import ConfigError, LedgerError, NodeUnreachable
@@ -34,6 +36,10 @@ class Transport(Protocol):
     @property
     def url(self) -> str:
         """Where the node is, without secrets."""
+
+    @property
+    def connection(self) -> int | None:
+        """Number of the connection that stands, counted from 1; None where there is none, or none any more."""
 
     def exchange(self, text: bytes) -> bytes:
         """Send one JSON text and return the answer's text.
@@ -99,6 +105,18 @@ class _Http:
             self._headers |= urllib3.make_headers(basic_auth=secret)
         bare = parts._replace(netloc=parts.netloc.rpartition("@")[2], path="", query="", fragment="").geturl()
         self._pool = urllib3.connection_from_url(bare, timeout=timeout_s, retries=False, maxsize=1)
+        self._socket: object = None
+        self._connections = 0
+
+    @property
+    def connection(self) -> int | None:
+        # the pool connects again in silence, and then the socket is another
+        kept = self._pool.pool.queue if self._pool.pool is not None else ()
+        standing = next((item.sock for item in kept if item is not None and item.is_connected), None)
+        if standing is not None and standing is not self._socket:
+            self._socket = standing
+            self._connections += 1
+        return None if standing is None else self._connections
 
     def exchange(self, text: bytes) -> bytes:
         try:
@@ -123,6 +141,12 @@ class _WebSocket:
         self._timeout_s = timeout_s
         self._connection: ClientConnection | None = None
         self._opened = ExitStack()
+        self._connections = 0
+
+    @property
+    def connection(self) -> int | None:
+        stands = self._connection is not None and self._connection.state is State.OPEN
+        return self._connections if stands else None
 
     def exchange(self, text: bytes) -> bytes:
         try:
@@ -131,6 +155,7 @@ class _WebSocket:
                     self._target, open_timeout=self._timeout_s, close_timeout=1, max_size=None, compression=None
                 )
                 self._connection = self._opened.enter_context(opening)
+                self._connections += 1
             self._connection.send(text.decode())
             answer = self._connection.recv(timeout=self._timeout_s)
         except (OSError, WebSocketException, InvalidHandshake, TimeoutError) as error:
@@ -151,6 +176,13 @@ class _SocketFile:
         self.url = path
         self._timeout_s = timeout_s
         self._socket: socket.socket | None = None
+        self._connections = 0
+
+    @property
+    def connection(self) -> int | None:
+        # nothing comes unasked, so that what can be read is the end
+        stands = self._socket is not None and not select.select([self._socket], [], [], 0)[0]
+        return self._connections if stands else None
 
     def exchange(self, text: bytes) -> bytes:
         try:
@@ -158,6 +190,7 @@ class _SocketFile:
                 self._socket = socket.socket(socket.AF_UNIX)
                 self._socket.settimeout(self._timeout_s)
                 self._socket.connect(self.url)
+                self._connections += 1
             self._socket.sendall(text + b"\n")
             return self._receive(self._socket)
         except OSError as error:

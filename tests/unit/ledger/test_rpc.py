@@ -1,0 +1,504 @@
+"""A node that misbehaves: a proxy before a real one that drops, refuses, mangles and limits as it is told to."""
+
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import urllib3
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chainsec.errors import ConfigError, LedgerError, NodeUnreachable, RunMismatch
+from chainsec.ledger.account import Account
+from chainsec.ledger.anvil import Anvil
+from chainsec.ledger.client import Client
+from chainsec.ledger.contract import deployment_data
+from chainsec.ledger.engine import CallReverted, open_engine
+from chainsec.ledger.rpc.answers import (
+    failure_of,
+    raw_of,
+    read_block,
+    read_log,
+    read_receipt,
+    read_transaction,
+    stated_chain_id,
+)
+from chainsec.ledger.rpc.caller import Caller, RpcError
+from chainsec.ledger.rpc.ranges import LogRanges
+from chainsec.ledger.rpc.transport import open_transport, shown_url
+
+GAS = 1_000_000
+RECORD = json.loads((Path(__file__).parent / "probe.json").read_text())
+PROBE = SimpleNamespace(abi=RECORD["abi"], bytecode=bytes.fromhex(RECORD["bytecode"]))
+FREE = ("--block-base-fee-per-gas", "0", "--gas-price", "0")
+
+
+@pytest.fixture(scope="module")
+def node(anvil_program):
+    with Anvil(program=anvil_program) as running:
+        yield running
+
+
+class Proxy:
+    """Stands between an engine and its node; ``rule`` may answer a question itself.
+
+    A rule is given one call (method and parameters) and returns None to let it pass, DROP to hang up unanswered,
+    LOSE to let the node act and hang up then, an HTTP status, or what the answer is to hold besides its number.
+    """
+
+    DROP, LOSE = "drop", "lose"
+
+    def __init__(self, url):  # noqa: C901 - the server and what it does belong together
+        self.rule = lambda method, params: None  # noqa: ARG005 - what a rule is given
+        self.takes_batches = True
+        self.asked = []
+        proxy, pool = self, urllib3.connection_from_url(url)
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self):
+                text = self.rfile.read(int(self.headers["Content-Length"]))
+                question = json.loads(text)
+                calls = question if isinstance(question, list) else [question]
+                proxy.asked += [call["method"] for call in calls]
+                verdicts = [proxy.rule(call["method"], call["params"]) for call in calls]
+                if proxy.DROP in verdicts:
+                    self.close_connection = True
+                    return
+                status = next((verdict for verdict in verdicts if isinstance(verdict, int)), 200)
+                body = pool.request("POST", "/", body=text, headers={"Content-Type": "application/json"}).data
+                if proxy.LOSE in verdicts:
+                    self.close_connection = True
+                    return
+                if isinstance(question, list) and not proxy.takes_batches:
+                    body = b'{"jsonrpc":"2.0","id":null,"error":{"code":-32600,"message":"no batches"}}'
+                elif any(isinstance(verdict, (dict, bytes)) for verdict in verdicts):
+                    body = self.replace(question, json.loads(body), verdicts)
+                self.send_response(status)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def replace(self, question, answers, verdicts):
+                raw = next((verdict for verdict in verdicts if isinstance(verdict, bytes)), None)
+                if raw is not None:
+                    return raw
+                found = answers if isinstance(answers, list) else [answers]
+                for answer, verdict in zip(found, verdicts, strict=True):
+                    if verdict is not None:
+                        answer.pop("result", None)
+                        answer.update(verdict)
+                return json.dumps(found if isinstance(question, list) else found[0]).encode()
+
+            def log_message(self, *_):
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def first(self, count, method, verdict):
+        """Answer so to the first ``count`` calls of a method."""
+        left = [count]
+
+        def rule(asked, _):
+            if asked != method or not left[0]:
+                return None
+            left[0] -= 1
+            return verdict
+
+        self.rule = rule
+
+
+@pytest.fixture
+def proxy(node):
+    between = Proxy(node.url)
+    yield between
+    between.server.shutdown()
+    between.server.server_close()
+
+
+@pytest.fixture
+def engine(proxy):
+    with open_engine(proxy.url, patience_s=5) as opened:
+        yield opened
+
+
+@pytest.fixture
+def sender():
+    return Account.generate()
+
+
+def deploy(engine, sender, nonce=0):
+    signed = sender.sign(
+        nonce=nonce, to=None, data=deployment_data(PROBE, 5, "x"), gas=2 * GAS, chain_id=engine.chain_id
+    )
+    engine.send(signed.raw)
+    return signed
+
+
+@pytest.mark.parametrize("verdict", [Proxy.DROP, 503, 429])
+def test_a_question_is_repeated_until_the_node_answers(engine, proxy, verdict):
+    before = engine.head()
+    proxy.first(3, "eth_getBlockByNumber", verdict)
+    proxy.asked.clear()
+    assert engine.head() == before
+    assert proxy.asked == ["eth_getBlockByNumber"] * 4
+
+
+def test_a_node_that_stays_silent_is_given_up_after_the_patience_there_is():
+    waited = []
+    now = [0.0]
+
+    def sleep(seconds):
+        waited.append(seconds)
+        now[0] += seconds
+
+    caller = Caller(open_transport("http://127.0.0.1:1", 1), patience_s=10, clock=lambda: now[0], sleep=sleep)
+    with pytest.raises(NodeUnreachable, match="Connection refused; no answer for 10 s"):
+        caller.ask("eth_chainId")
+    assert 8 < sum(waited) <= 10
+    assert waited == sorted(waited)
+    assert max(waited) <= 2
+
+
+def test_other_states_of_http_are_errors_at_once(engine, proxy):
+    proxy.rule = lambda *_: 401
+    proxy.asked.clear()
+    with pytest.raises(LedgerError, match="HTTP 401"):
+        engine.head()
+    assert len(proxy.asked) == 1
+
+
+def test_a_transaction_whose_answer_is_lost_is_sent_again_and_takes_effect_once(engine, proxy, sender):
+    proxy.first(1, "eth_sendRawTransaction", Proxy.LOSE)
+    proxy.asked.clear()
+    signed = deploy(engine, sender)
+    assert proxy.asked.count("eth_sendRawTransaction") == 2
+    assert engine.mine().transaction_hashes == (signed.hash,)
+    assert engine.nonce(sender.address) == 1
+
+
+def test_a_block_whose_answer_is_lost_is_looked_for_and_not_made_twice(engine, proxy, sender):
+    signed = deploy(engine, sender)
+    parent = engine.head()
+    proxy.first(1, "evm_mine", Proxy.LOSE)
+    proxy.asked.clear()
+    block = engine.mine()
+    assert proxy.asked.count("evm_mine") == 1
+    assert (block.number, block.transaction_hashes) == (parent.number + 1, (signed.hash,))
+
+
+def test_a_block_that_the_node_was_never_told_to_make_is_made_by_the_second_attempt(engine, proxy, sender):
+    signed = deploy(engine, sender)
+    parent = engine.head()
+    proxy.first(1, "evm_mine", Proxy.DROP)
+    proxy.asked.clear()
+    block = engine.mine()
+    assert proxy.asked.count("evm_mine") == 2
+    assert (block.number, block.transaction_hashes) == (parent.number + 1, (signed.hash,))
+
+
+def test_a_node_that_takes_no_batches_is_asked_one_by_one_from_then_on(engine, proxy, sender):
+    proxy.takes_batches = False
+    signed = deploy(engine, sender)
+    engine.mine()
+    proxy.asked.clear()
+    assert [receipt is not None for receipt in engine.receipts([signed.hash, b"\1" * 32])] == [True, False]
+    assert proxy.asked == ["eth_getTransactionReceipt"] * 2
+
+
+@pytest.mark.parametrize(
+    "verdict",
+    [
+        b"no json",
+        b"[1, 2]",
+        b'{"jsonrpc":"2.0","id":99999,"result":"0x1"}',
+        {"result": None},
+        {"result": "0x"},
+        {"result": {"number": "0x1"}},
+        {"result": {"number": 1, "hash": "0x12", "transactions": 3}},
+        {"result": [[]]},
+        {},
+    ],
+)
+def test_answers_that_are_none_are_refused_in_one_line(engine, proxy, verdict):
+    proxy.rule = lambda *_: verdict
+    for ask in (engine.head, lambda: engine.block(0), lambda: engine.receipts([b"\1" * 32] * 2), engine.final_block):
+        try:
+            ask()
+        except LedgerError as error:
+            assert "\n" not in str(error)  # noqa: PT017 - some of these answers are fine for some of the questions
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.text("0x1f", max_size=8),
+        lambda inner: (
+            st.lists(inner, max_size=3)
+            | st.dictionaries(st.sampled_from(["number", "hash", "logs", "topics", "to", "v", "nonce"]), inner)
+        ),
+        max_leaves=10,
+    )
+)
+def test_no_answer_whatever_does_more_than_being_refused(found):
+    for read in (read_block, read_log, read_receipt, read_transaction, raw_of):
+        with pytest.raises(LedgerError, match="cannot be read"):
+            read(found)
+
+
+@given(st.binary(max_size=60))
+def test_no_bytes_that_are_sent_do_more_than_being_refused(raw):
+    try:
+        assert stated_chain_id(raw) is None or stated_chain_id(raw) >= 0
+    except LedgerError as error:
+        assert "not a valid transaction" in str(error)  # noqa: PT017 - either is right
+
+
+@given(
+    st.lists(st.integers(0, 200), max_size=60).map(sorted),
+    st.integers(1, 40),
+    st.integers(1, 300),
+    st.integers(0, 100),
+    st.integers(0, 120),
+)
+def test_logs_in_ranges_are_all_logs_in_order_whatever_the_node_bears(blocks, most_blocks, widest, first, length):
+    """A node that bears so many blocks, and 20 logs more than any single block has."""
+
+    def fetch(start, end):
+        found = [block for block in blocks if start <= block <= end]
+        if end - start + 1 > most_blocks or (start < end and len(found) > 20):
+            raise RpcError("eth_getLogs", {"code": -32005, "message": "query exceeds limits"})
+        return found
+
+    found = LogRanges(widest_blocks=widest).read(fetch, first, first + length)
+    assert found == [block for block in blocks if first <= block <= first + length]
+
+
+def test_a_limit_on_log_ranges_is_learned_and_kept_for_the_next_question(engine, proxy, sender):
+    for _ in range(30):
+        engine.mine()
+    signed = deploy(engine, sender)
+    place = engine.mine() and engine.receipt(signed.hash).contract_address
+
+    def rule(method, params):
+        if method == "eth_getLogs" and int(params[0]["toBlock"], 16) - int(params[0]["fromBlock"], 16) >= 8:
+            return {"error": {"code": -32602, "message": "block range too large, max 8"}}
+        return None
+
+    everything = engine.logs(0, engine.head().number, place)
+    proxy.rule = rule
+    assert engine.logs(0, engine.head().number, place) == everything
+    proxy.asked.clear()
+    engine.logs(0, engine.head().number, place)
+    assert proxy.asked.count("eth_getLogs") < 2 * engine.head().number / 4
+
+
+def test_a_node_that_does_not_know_logs_says_so_at_once(engine, proxy):
+    proxy.rule = lambda method, _: {"error": {"code": -32601, "message": "not found"}} if "Logs" in method else None
+    proxy.asked.clear()
+    with pytest.raises(RpcError, match="eth_getLogs: not found"):
+        engine.logs(0, engine.head().number)
+    assert proxy.asked.count("eth_getLogs") == 1
+
+
+def test_where_there_is_no_tracer_a_failure_is_explained_by_calling_again(engine, proxy, sender):
+    client = Client(engine, transaction_gas=GAS)
+    probe = client.deploy(sender, PROBE, 5, "x")
+    proxy.rule = lambda method, _: (
+        {"error": {"code": -32601, "message": "none"}} if method.startswith("debug") else None
+    )
+    sent = client.transact(sender, probe.address, probe.encode("refuse", 6))
+    engine.mine()
+    assert int.from_bytes(engine.failure(sent).data[-32:], "big") == 6
+
+
+@pytest.mark.parametrize(
+    ("code", "message", "data", "name"),
+    [
+        (3, "execution reverted", "0x1234", "Revert"),
+        (-32000, "execution reverted", None, "Revert"),
+        (-32000, "err: intrinsic gas too low", None, "OutOfGas"),
+        (-32015, "VM execution error", {"data": "0xabcd"}, "Revert"),
+        (-32000, "insufficient funds for transfer", None, "InsufficientFunds"),
+        (-32000, "invalid opcode: INVALID", None, "InvalidInstruction"),
+    ],
+)
+def test_failures_are_known_in_the_words_of_many_nodes(code, message, data, name):
+    found = failure_of(RpcError("eth_call", {"code": code, "message": message, "data": data}))
+    assert isinstance(found, CallReverted)
+    assert found.name == name
+
+
+def test_an_error_that_is_no_failure_of_the_call_is_none():
+    assert failure_of(RpcError("eth_call", {"code": -32602, "message": "header not found"})) is None
+    assert failure_of(RpcError("eth_call", "boom")) is None
+
+
+@pytest.mark.parametrize(
+    "url", ["", "eth-node", "ftp://host", "http://", "http://host:port", "ws://:1", "http://[::1", "redis://h:1"]
+)
+def test_what_is_no_way_to_a_node_is_refused_and_the_ways_are_named(url):
+    with pytest.raises(ConfigError, match="URL"):
+        open_engine(url)
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:1", "ws://127.0.0.1:1", "/nowhere/node.ipc"])
+def test_where_no_node_is_that_is_said_at_once(url):
+    with pytest.raises(NodeUnreachable, match="no node answers at"):
+        open_engine(url)
+
+
+def test_a_secret_in_a_url_is_never_shown(node):
+    port = node.url.rpartition(":")[2]
+    url = f"http://me:hidden@127.0.0.1:{port}/?key=hidden"
+    assert "hidden" not in shown_url(url)
+    with open_engine(url) as engine, pytest.raises(LedgerError) as failed:
+        engine.send(b"\x12")
+    assert "hidden" not in str(failed.value) + engine.url
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ({"finality": "soon"}, "finality"),
+        ({"finality": -1}, "finality"),
+        ({"block_production": "me"}, "block production"),
+        ({"patience_s": 0}, "patience"),
+        ({"path": Path("x")}, "path"),
+        ({"accounts": ()}, "accounts"),
+        ({"chain_id": 5}, "has chain id 1337, not 5"),
+        ({"block_production": "node", "block_gas_limit": 10**7}, "gas limit of its own"),
+    ],
+)
+def test_settings_that_a_node_does_not_take_are_refused(node, setting, said):
+    with pytest.raises(ConfigError, match=said):
+        open_engine(node.url, **setting)
+
+
+def test_a_chain_that_began_at_another_time_is_refused(node):
+    with pytest.raises(LedgerError, match="made with genesis time"):
+        open_engine(node.url, genesis_time=5)
+
+
+def test_an_address_without_code_is_refused_when_it_is_bound(engine, sender):
+    with pytest.raises(LedgerError, match=r"no contract at 0x.* on chain 1337 .anvil"):
+        Client(engine, transaction_gas=GAS).bind(sender.address, PROBE)
+
+
+@pytest.fixture
+def network(anvil_program):
+    """A node that makes its own blocks, one for each transaction, without a gas price."""
+    with Anvil(program=anvil_program, arguments=FREE) as running:
+        yield running
+
+
+def test_on_a_network_blocks_come_by_themselves_and_what_was_sent_is_waited_for(network, sender):
+    with open_engine(network.url, block_production="node") as engine:
+        assert not engine.makes_blocks
+        client = Client(engine, transaction_gas=GAS)
+        probe = client.deploy(sender, PROBE, 5, "x")
+        for key in (1, 2, 3):
+            client.transact(sender, probe.address, probe.encode("store", key, 10 * key, ""))
+        receipts = client.settle()
+        assert [receipt.status for receipt in receipts] == [1, 1, 1]
+        assert [receipt.block_number for receipt in receipts] == [2, 3, 4]
+        assert client.call(probe, "read", 3) == 30
+        for refused in (engine.snapshot, engine.dump):
+            with pytest.raises(LedgerError, match="offers no"):
+                refused()
+
+
+def test_nonces_that_somebody_else_has_used_are_left_to_them(network, sender):
+    with open_engine(network.url, block_production="node") as engine:
+        client, other = (Client(engine, transaction_gas=GAS) for _ in range(2))
+        probe = client.deploy(sender, PROBE, 5, "x")
+        other.transact(sender, probe.address, probe.encode("store", 1, 1, "other"))
+        other.settle()
+        client.transact(sender, probe.address, probe.encode("store", 2, 2, "own"))
+        [receipt] = client.settle()
+        assert receipt.status == 1
+        assert [client.call(probe, "read", key) for key in (1, 2)] == [1, 2]
+        assert engine.nonce(sender.address) == 3
+
+
+def test_a_transaction_that_a_pool_forgot_is_sent_again_and_closes_the_gap(anvil_program, sender):
+    with (
+        Anvil(program=anvil_program, arguments=(*FREE, "--no-mining")) as node,
+        open_engine(node.url, block_production="node") as engine,
+    ):
+        command = engine.web3.provider.make_request
+        client = Client(engine, transaction_gas=GAS)
+        sent = [client.transact(sender, sender.address, bytes([n])) for n in range(3)]
+        command("anvil_dropTransaction", [str(sent[0])])
+        assert engine.transaction(sent[0]) is None
+        client._outbox._sleep = lambda _: command("evm_mine", [])
+        receipts = client.settle()
+        assert [receipt.transaction_hash for receipt in receipts] == sent
+        assert [receipt.status for receipt in receipts] == [1, 1, 1]
+        assert engine.nonce(sender.address) == 3
+
+
+def test_what_a_network_does_not_mine_in_time_is_an_error_and_not_forgotten(anvil_program, sender):
+    with (
+        Anvil(program=anvil_program, arguments=(*FREE, "--no-mining")) as node,
+        open_engine(node.url, block_production="node") as engine,
+    ):
+        client = Client(engine, transaction_gas=GAS, patience_s=0.2)
+        sent = client.transact(sender, sender.address, b"")
+        with pytest.raises(LedgerError, match=r"0 of 1 transactions were mined within 0\.2 s"):
+            client.settle()
+        assert engine.transaction(sent).block_number is None
+
+
+def test_a_client_that_starts_again_finds_what_it_has_sent_and_goes_on_from_there(network, sender):
+    with open_engine(network.url, block_production="node") as engine:
+        for steps in (1, 3, 2):
+            client = Client(engine, transaction_gas=GAS, is_replay=True)
+            probe = client.deploy(sender, PROBE, 5, "x")
+            for key in range(steps):
+                client.transact(sender, probe.address, probe.encode("store", key, 7, ""))
+                client.settle()
+                assert (client.call(probe, "read", key), client.call(probe, "read", key + 1)) == (7, 0)
+            assert client.transactions == 1 + steps
+        assert engine.nonce(sender.address) == engine.head().number == 4
+        client = Client(engine, transaction_gas=GAS, is_replay=True)
+        probe = client.deploy(sender, PROBE, 5, "x")
+        with pytest.raises(RunMismatch, match="nonce 1"):
+            client.transact(sender, probe.address, probe.encode("store", 9, 9, "never sent before"))
+        assert engine.nonce(sender.address) == 4
+
+
+def test_what_a_reorganisation_throws_out_is_sent_again_with_the_same_nonces(network, sender):
+    with open_engine(network.url, block_production="node", finality=5) as engine:
+        client = Client(engine, transaction_gas=GAS)
+        probe = client.deploy(sender, PROBE, 5, "x")
+        sent = []
+        for key in (1, 2, 3):
+            sent.append(client.transact(sender, probe.address, probe.encode("store", key, key, "")))
+            client.settle()
+        hashes = [receipt.block_number for receipt in engine.receipts(sent)]
+        assert hashes == [2, 3, 4]
+        assert client.mend() == 0
+        engine.web3.provider.make_request("anvil_reorg", [2, []])
+        assert [receipt is None for receipt in engine.receipts(sent)] == [False, True, True]
+        assert client.mend() == 2
+        assert [receipt.status for receipt in engine.receipts(sent)] == [1, 1, 1]
+        assert [client.call(probe, "read", key) for key in (1, 2, 3)] == [1, 2, 3]
+        assert engine.nonce(sender.address) == 4
+        assert client.mend() == 0
+
+
+@pytest.mark.parametrize(("finality", "behind"), [("immediate", 0), (3, 3), (1_000, None), ("finalized", None)])
+def test_finality_is_at_once_by_depth_or_by_the_nodes_own_tag(network, finality, behind):
+    with open_engine(network.url, block_production="node", finality=finality) as engine:
+        engine.web3.provider.make_request("anvil_mine", ["0x64"])
+        head = engine.head().number
+        tagged = engine.web3.eth.get_block("finalized").number
+        expected = {"finalized": tagged, 1_000: 0}.get(finality, head - (behind or 0))
+        assert engine.final_block() == expected
+        assert head == 100
