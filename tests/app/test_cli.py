@@ -12,7 +12,16 @@ from chainsec.config import data_directory
 from chainsec.scenarios.report_schema import Report
 from chainsec.scenarios.run import demo_scenario
 
-COMMANDS = ["demo", "replay", "audit verify", "audit export", "compile"]
+COMMANDS = [
+    "demo",
+    "replay",
+    "audit verify",
+    "audit export",
+    "compile",
+    "bench engine",
+    "bench decisions",
+    "bench lookups",
+]
 
 
 def assert_refused(told, *words):
@@ -223,6 +232,24 @@ def test_a_bad_option_gives_one_line_and_leaves_nothing_behind(chainsec, log, tm
     told = chainsec("replay", log, "--mapping", "generic_csv", "--run", tmp_path / "run", *more)
     assert_refused(told, *words)
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("url", "code", "words"),
+    [
+        ("besu", 2, ["no engine 'besu'", "eth-tester", "http://"]),
+        ("http://127.0.0.1:1", 3, ["no node answers at http://127.0.0.1:1", "Connection refused"]),
+        ("/nowhere/node.ipc", 3, ["no node answers at /nowhere/node.ipc"]),
+    ],
+)
+def test_an_engine_that_is_none_gives_one_line_and_leaves_nothing_behind(chainsec, log, tmp_path, url, code, words):  # noqa: PLR0917 - fixtures and cases
+    run = tmp_path / "run"
+    told = chainsec("replay", log, "--mapping", "generic_csv", "--run", run, "--engine", url)
+    assert told.code == code
+    line = told.err.splitlines()[-1]
+    assert line.startswith("chainsec: ")
+    assert all(word in line for word in words), line
+    assert not run.exists()
 
 
 @pytest.mark.parametrize(("text", "word"), [("[agent]\nmood = 1\n", "agent.mood"), ("seed = -1\n", "seed"), ("[", "")])

@@ -85,7 +85,7 @@ class DevelopmentNode:
         latest, pool = self._caller.ask_many([_LATEST, ("txpool_status", ())])
         if isinstance(latest, RpcError):
             raise latest
-        waiting = 0 if isinstance(pool, RpcError) else read_quantity(pool["pending"])
+        waiting = 0 if isinstance(pool, RpcError) else sum(read_quantity(pool[kind]) for kind in ("pending", "queued"))
         return read_block(latest), waiting
 
     @property
