@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from chainsec import __version__
+from chainsec.app.bench_commands import bench_app
 from chainsec.errors import AuditFailed, BadInput, ChainSecError, CompilerError, ConfigError, RunInUse, RunMismatch
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ app = typer.Typer(
 )
 audit_app = typer.Typer(help="Prove a run from its directory, or export its trail.", no_args_is_help=True)
 app.add_typer(audit_app, name="audit")
+app.add_typer(bench_app, name="bench")
 
 SeedOption = Annotated[
     int | None,
