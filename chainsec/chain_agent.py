@@ -7,22 +7,24 @@ Not here: what is decided (``defence``), which requests are refused unseen (``co
 from __future__ import annotations
 
 import re
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from chainsec.config import AgentSettings
 from chainsec.contexts import Admission, Filing
 from chainsec.defence.agent import PendingRequest
+from chainsec.errors import ChainTakenBack, LedgerError
 from chainsec.primitives import AccessRequest, Address, Hash32, Scope
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from chainsec.contexts import Contexts
     from chainsec.deployment import Deployment
     from chainsec.ledger.account import Account
     from chainsec.ledger.client import Client
     from chainsec.ledger.contract import Event
-    from chainsec.ledger.engine import Engine
+    from chainsec.ledger.engine import Block, Engine
     from chainsec.primitives import Decision
 
 _HASH = re.compile("0x[0-9a-f]{64}")
@@ -41,9 +43,26 @@ def request_of(arguments: Mapping[str, Any]) -> AccessRequest:
     )
 
 
-def filing_of(event: Event, engine: Engine) -> Filing:
-    """Return the request that an ``AccessRequested`` event states, with its block and that block's time."""
-    return Filing(request_of(event.args), event.block_number, engine.block(event.block_number).timestamp)
+def filings_of(events: Iterable[Event], engine: Engine) -> list[Filing]:
+    """Return the requests that ``AccessRequested`` events state, with their blocks and those blocks' times."""
+    times: dict[int, int] = {}
+    filings = []
+    for event in events:
+        number = event.block_number
+        if number not in times:
+            times[number] = engine.block(number).timestamp
+        filings.append(Filing(request_of(event.args), number, times[number]))
+    return filings
+
+
+def _stands(block: Block, engine: Engine) -> bool:
+    """Tell whether a block that was read is still on the chain."""
+    try:
+        return engine.block(block.number).hash == block.hash
+    except ChainTakenBack:  # a run on a node of its own has to bring those blocks back itself
+        raise
+    except LedgerError:
+        return False
 
 
 class ChainRequests:
@@ -72,24 +91,41 @@ class ChainRequests:
     ) -> None:
         self._client = client
         self._deployment = deployment
-        self._admission = Admission(contexts, has_clock=has_clock, tolerance_s=tolerance_s, offset_s=offset_s)
+        self._new_admission = partial(
+            Admission, contexts, has_clock=has_clock, tolerance_s=tolerance_s, offset_s=offset_s
+        )
+        self._admission = self._new_admission()
         self._sensitivities: dict[Hash32, int] = {}
+        self._handed_out: set[Hash32] = set()
+        self._newest: Block | None = None
         self.cursor = 0
 
     def poll(self) -> list[PendingRequest]:
-        """Return the undecided requests of final blocks past the cursor, in chain order, and move the cursor on."""
-        first, last = self.cursor + 1, min(self._client.at, self._client.engine.final_block())
+        """Return the undecided requests of final blocks past the cursor, in chain order, and move the cursor on.
+
+        Where blocks that were read are gone, everything is read again from the first block, since what was followed in
+        them may not have happened; no request is handed out twice.
+        """
+        self._client.mend()
+        engine = self._client.engine
+        if self._newest is not None and not _stands(self._newest, engine):
+            self.cursor, self._newest = 0, None
+            self._admission, self._sensitivities = self._new_admission(), {}
+        first, last = self.cursor + 1, min(self._client.at, engine.final_block())
         if last < first:
             return []
+        newest = engine.block(last)
         deployment = self._deployment
         self._follow_assets(first, last)
         self._admission.follow(deployment.identity.contract, deployment.consent.contract, first, last)
         grants = deployment.access.contract
         decided = {event.args["request"] for event in grants.events("AccessDecided", first, self._client.at)}
         # those that are decided tie names to accounts as well
-        joined = [self._join(event) for event in grants.events("AccessRequested", first, last)]
-        self.cursor = last
-        return [pending for pending in joined if pending.request.id not in decided]
+        joined = [self._join(filing) for filing in filings_of(grants.events("AccessRequested", first, last), engine)]
+        found = [item for item in joined if item.request.id not in decided and item.request.id not in self._handed_out]
+        self._handed_out.update(item.request.id for item in found)
+        self.cursor, self._newest = last, newest
+        return found
 
     def find(self, request_id: str) -> AccessRequest | None:
         """Return a request made up to the block that has been reached, or None."""
@@ -106,8 +142,7 @@ class ChainRequests:
         for event in registry.events("SensitivityRaised", first, last):
             self._sensitivities[Hash32(event.args["asset"])] = event.args["to"]
 
-    def _join(self, event: Event) -> PendingRequest:
-        filing = filing_of(event, self._client.engine)
+    def _join(self, filing: Filing) -> PendingRequest:
         sensitivity = self._sensitivities.get(filing.request.asset)
         return PendingRequest(filing.request, *self._admission.admit(filing, sensitivity))
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from chainsec.defence.observation import Observation
-from chainsec.digest import canonical_json, keccak, parse_canonical
+from chainsec.digest import keccak, parse_canonical
 from chainsec.errors import UnknownPurpose
 from chainsec.primitives import ACTION_SCOPES, Address
 from chainsec.purposes import find_purpose
@@ -196,8 +196,7 @@ def find_context_fault(context: Mapping[str, Any], item: AccessRequest) -> str:
     """Return what speaks against ``context`` as that of request ``item``, "" where nothing does."""
     if context.keys() != _FIELDS or context["format"] != _FORMAT or not isinstance(context["salt"], str):
         return "the context is of another format"
-    # as text, because True and 1.0 equal 1
-    if canonical_json(context["request"]) != canonical_json(request_fields(item)):
+    if not _is_same(context["request"], request_fields(item)):
         return "the context belongs to another request"
     observed = context["observed"]
     fault = find_observed_fault(observed) if isinstance(observed, dict) else "it is no object"
@@ -210,6 +209,11 @@ def find_context_fault(context: Mapping[str, Any], item: AccessRequest) -> str:
     except UnknownPurpose:
         return "the context names a purpose that nobody knows"
     return "" if purpose.hash == item.purpose else "the context names another purpose than the request"
+
+
+def _is_same(stated: Any, fields: Mapping[str, Any]) -> bool:
+    """Tell whether both are the same JSON; True and 1.0 equal 1, but are none."""
+    return stated == fields and all(type(stated[name]) is type(value) for name, value in fields.items())
 
 
 def find_observed_fault(observed: Mapping[str, Any]) -> str:

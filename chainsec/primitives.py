@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from enum import IntEnum, IntFlag
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Self
 
 from eth_abi.abi import encode as abi_encode
@@ -18,6 +18,12 @@ from chainsec.digest import keccak
 from chainsec.errors import BadAddress
 
 _ADDRESS = re.compile("(0x)?[0-9a-fA-F]{40}")
+_REMEMBERED_CHECKSUMS = 65_536
+
+
+@lru_cache(_REMEMBERED_CHECKSUMS)
+def _checksummed(raw: bytes) -> str:
+    return to_checksum_address(raw)
 
 
 class Address(bytes):
@@ -47,7 +53,7 @@ class Address(bytes):
         return super().__new__(cls, bytes.fromhex(digits))
 
     def __str__(self) -> str:
-        return to_checksum_address(bytes(self))
+        return _checksummed(bytes(self))
 
     def __repr__(self) -> str:
         return f"Address({str(self)!r})"
@@ -125,6 +131,8 @@ class Purpose:
         return Hash32(keccak(self.iri.encode()))
 
 
+_WORD_BYTES = 32
+_LEFT_OF_ADDRESS = bytes(12)
 _REQUEST_TYPES = ("address", "address", "bytes32", "bytes32", "uint8", "uint40", "bytes32")
 
 
@@ -169,7 +177,14 @@ class AccessRequest:
     @cached_property
     def id(self) -> Hash32:
         """The request's identifier: Keccak-256 of its ABI encoding, as ``AccessGrants`` computes it."""
-        return Hash32(keccak(abi_encode(_REQUEST_TYPES, self.as_tuple())))
+        requester, organisation, asset, purpose, scope, until, context = self.as_tuple()
+        is_in_range = 0 <= scope < 2**8 and 0 <= until < 2**40
+        if not (is_in_range and len(asset) == len(purpose) == len(context) == _WORD_BYTES):
+            return Hash32(keccak(abi_encode(_REQUEST_TYPES, self.as_tuple())))  # which says what is wrong
+        numbers = scope.to_bytes(_WORD_BYTES, "big") + until.to_bytes(_WORD_BYTES, "big")
+        return Hash32(
+            keccak(_LEFT_OF_ADDRESS + requester + _LEFT_OF_ADDRESS + organisation + asset + purpose + numbers + context)
+        )
 
 
 @dataclass(frozen=True)

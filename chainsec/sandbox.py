@@ -16,7 +16,7 @@ from chainsec.contexts import Contexts, find_observed_fault, make_context, reque
 from chainsec.defence.agent import Agent
 from chainsec.defence.policy import thresholds_by_sensitivity
 from chainsec.deployment import Keys, deploy
-from chainsec.digest import canonical_json, digest_json, keccak
+from chainsec.digest import digest_json, keccak
 from chainsec.journal import Journal
 from chainsec.ledger.client import Client
 from chainsec.ledger.engine import open_engine
@@ -319,8 +319,10 @@ class Sandbox:
 
     def hand_in(self, contexts: Sequence[Mapping[str, Any]]) -> None:
         """Keep contexts durably, for the agent and the auditor, before their requests go on chain."""
-        for context, digest in zip(contexts, self._context_log.append(contexts), strict=True):
-            self.contexts.put(digest, canonical_json(context))
+        first = len(self._context_log)
+        hashes = self._context_log.append(contexts)
+        for digest, line in zip(hashes, self._context_log.lines[first : first + len(hashes)], strict=True):
+            self.contexts.put(digest, line)
 
     def thresholds(self) -> tuple[Thresholds, ...]:
         """Return where verdicts change, by sensitivity 0 to 3, for the costs in the settings."""

@@ -142,6 +142,7 @@ class Acquaintance:
         self._visitors: dict[str, dict[str, list[float]]] = {}  # subject -> requester -> weight, time
         self._paths: dict[str, _Path] = {}
         self._counts: dict[str, int] = {}
+        self._measured: tuple[Observation, float] | None = None
 
     @property
     def signal_names(self) -> tuple[str, ...]:
@@ -157,6 +158,7 @@ class Acquaintance:
         own = self._contacts.get(requester, {})
         mine = _fade(own[subject], now_s) if subject in own else 0.0
         team, everybody, company = self._company(now_s, values, own)
+        self._measured = (observation, team)
         found = {
             "tie:own": -math.log2(0.2 + mine),
             "tie:team": -math.log2(0.3 + team),
@@ -189,6 +191,12 @@ class Acquaintance:
                 length = 1.0 + math.sqrt(math.fsum(pair[0] * pair[0] for pair in theirs.values()))
                 company += weight * shared / (my_length * length)
         return team, everybody, company
+
+    def _team(self, observation: Observation, values: Sequence[str], own: Mapping[str, list[float]]) -> float:
+        """Return how much the team lately saw the subject; what was just measured is not measured again."""
+        if self._measured is not None and self._measured[0] is observation:
+            return self._measured[1]
+        return self._company(observation.time_s, values, own)[0]
 
     def _reach(
         self, path: _Path | None, values: Sequence[str], now_s: int, *, is_new: bool, is_stranger: bool
@@ -257,7 +265,8 @@ class Acquaintance:
         now_s, requester, subject = observation.time_s, values[0], values[self.plan.subject]
         own = self._contacts.setdefault(requester, {})
         is_new = subject not in own
-        is_stranger = is_new and self._company(now_s, values, own)[0] < _FAINT
+        is_stranger = is_new and self._team(observation, values, own) < _FAINT
+        self._measured = None
         for table, key in ((own, subject), (self._visitors.setdefault(subject, {}), requester)):
             contact = table.setdefault(key, [0.0, now_s])
             contact[0], contact[1] = _fade(contact, now_s) + 1.0, max(now_s, contact[1])

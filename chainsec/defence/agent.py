@@ -7,6 +7,7 @@ state that the same inputs in the same order would not rebuild. Layer: defence. 
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -134,6 +135,8 @@ class Agent:
         self._reasons = reasons
         self._observed: dict[str, Observation] = {}
         self._requests: dict[str, AccessRequest] = {}
+        self._pending: deque[PendingRequest] = deque()
+        self._judged: list[tuple[PendingRequest, dict[str, Any]]] = []
         self._unsent: list[tuple[Decision, dict[str, Any]]] = []
         self._labels: dict[str, bool] = {}
         self._held: dict[str, list[tuple[int, float]]] = {}
@@ -142,13 +145,17 @@ class Agent:
         """Decide what is pending and return the receipts, in order; an empty list where nothing is.
 
         Where the decisions cannot be sent, as while guardians have the agent suspended, the error comes through and
-        the next step sends the same decisions again: nothing is scored twice.
+        the next step sends the same decisions again: nothing is scored twice. So it is with what could not be judged
+        or written down.
         """
-        pending = self._source.poll()
-        receipts = [self._judge(item) for item in pending]
-        hashes = self._receipts.append(receipts) if receipts else []
-        for item, receipt, digest in zip(pending, receipts, hashes, strict=True):
+        self._pending.extend(self._source.poll())
+        while self._pending:  # what fails stays, so that no request is lost
+            self._judged.append((self._pending[0], self._judge(self._pending[0])))
+            self._pending.popleft()
+        hashes = self._receipts.append([receipt for _, receipt in self._judged]) if self._judged else []
+        for (item, receipt), digest in zip(self._judged, hashes, strict=True):
             self._unsent.append((Decision(item.request, verdict_of(receipt), digest), receipt))
+        self._judged.clear()
         if not self._unsent:
             return []
         self._actions.decide([decision for decision, _ in self._unsent])

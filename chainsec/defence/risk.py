@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from chainsec.defence.acquaintance import Acquaintance, TiePlan
 from chainsec.defence.behaviour import Habits
@@ -21,7 +21,7 @@ from chainsec.defence.suspicion import SIGNAL, Suspicion
 from chainsec.digest import canonical_json, keccak, parse_canonical
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from chainsec.defence.observation import Observation
 
@@ -107,7 +107,8 @@ class EvidenceRiskModel:
         self._ties = ties
         self.held = held
         self._suspicion = suspicion
-        self._measured: tuple[Observation, dict[str, float]] | None = None
+        self._measured: tuple[Observation, Sequence[str], list[str], dict[str, float]] | None = None
+        self._weighed: _Weighed | None = None
         self._evidence_names = [tuple(f"{name}:{kind}" for kind in EVIDENCE) for name in plan.names]
         evidence_names = {name for names in self._evidence_names for name in names}
         self._names = frozenset(novel.signals) | frozenset(known.weights) | evidence_names | {SIGNAL}
@@ -117,8 +118,9 @@ class EvidenceRiskModel:
     def features(self, observation: Observation) -> dict[str, float]:
         """Return the named features of ``observation`` from the past so far. Changes nothing."""
         values = self.plan.values(observation)
+        keys = self.plan.keys(values)
         found: dict[str, float] = {}
-        for names, counts in zip(self._evidence_names, self._counts.look_up(self.plan.keys(values)), strict=True):
+        for names, counts in zip(self._evidence_names, self._counts.look_up(keys), strict=True):
             seen, labelled, denied = counts
             evidence = weigh_evidence(seen, labelled, denied, self.base_rate, self.settings.strength)
             found.update(zip(names, evidence, strict=True))
@@ -127,7 +129,7 @@ class EvidenceRiskModel:
         if self._ties is not None:
             found.update(self._ties.measure(observation, values))
         found[SIGNAL] = self._suspicion.level(observation.requester, observation.time_s)
-        self._measured = (observation, measured)
+        self._measured = (observation, values, keys, measured)
         return {name: round(value, DECIMALS) for name, value in found.items() if name in self._names}
 
     def score(self, features: Mapping[str, float]) -> float:
@@ -136,12 +138,7 @@ class EvidenceRiskModel:
         Raises:
             ValueError: a feature is missing, unknown, NaN or infinite.
         """
-        self._check(features)
-        return _join(
-            self.known.calibration.at(self.known.margin(features)),
-            self.novel.risk.at(self.novel.total(features)),
-            self.held.at(features[SIGNAL]),
-        )
+        return self._weigh(features).score
 
     def reasons(self, features: Mapping[str, float], limit: int) -> list[tuple[str, float]]:
         """Return the features that moved the score most: the score minus what it were without that feature.
@@ -151,30 +148,41 @@ class EvidenceRiskModel:
         Raises:
             ValueError: as for ``score``.
         """
-        self._check(features)
-        added = self.known.contributions(features)
-        bits = self.novel.contributions(features)
-        margin, total = self.known.margin(features), math.fsum(bits.values())
-        known, novel = self.known.calibration.at(margin), self.novel.risk.at(total)
-        held = self.held.at(features[SIGNAL])
-        score = _join(known, novel, held)
+        weighed = self._weigh(features)
+        known, novel, held, score = weighed.known, weighed.novel, weighed.held, weighed.score
         moved = [(SIGNAL, score - _join(known, novel, 0.0))] if held else []
         for name in self._names:
-            share = added.get(name, 0.0)
-            rarity = bits.get(name, 0.0)
+            share = weighed.added.get(name, 0.0)
+            rarity = weighed.bits.get(name, 0.0)
             if share or rarity:
-                left_known = self.known.calibration.at(margin - share) if share else known
-                left_novel = self.novel.risk.at(total - rarity) if rarity else novel
+                left_known = self.known.calibration.at(weighed.margin - share) if share else known
+                left_novel = self.novel.risk.at(weighed.total - rarity) if rarity else novel
                 moved.append((name, score - _join(left_known, left_novel, held)))
         return sorted(moved, key=lambda pair: (-abs(pair[1]), pair[0]))[:limit]
 
+    def _weigh(self, features: Mapping[str, float]) -> _Weighed:
+        """Return what a score consists of; asked twice about the same features, it is worked out once."""
+        if self._weighed is None or self._weighed.features != features:
+            self._check(features)
+            added, bits = self.known.contributions(features), self.novel.contributions(features)
+            margin, total = math.fsum((self.known.intercept, *added.values())), math.fsum(bits.values())
+            known, novel = self.known.calibration.at(margin), self.novel.risk.at(total)
+            held = self.held.at(features[SIGNAL])
+            score = _join(known, novel, held)
+            self._weighed = _Weighed(dict(features), added, bits, margin, total, known, novel, held, score)
+        return self._weighed
+
     def observe(self, observation: Observation) -> None:
         """Let an unlabelled request into the behavioural baseline."""
-        values = self.plan.values(observation)
-        self._counts.see(self.plan.keys(values))
-        known = self._measured[1] if self._measured is not None and self._measured[0] is observation else None
+        measured: dict[str, float] | None
+        if self._measured is not None and self._measured[0] is observation:
+            _, values, keys, measured = self._measured
+        else:
+            values = self.plan.values(observation)
+            keys, measured = self.plan.keys(values), None
         self._measured = None
-        self._habits.observe(observation, values, known)
+        self._counts.see(keys)
+        self._habits.observe(observation, values, measured)
         if self._ties is not None:
             self._ties.observe(observation, values)
 
@@ -312,6 +320,20 @@ class EvidenceRiskModel:
         for name, value in features.items():
             if not math.isfinite(value):
                 raise ValueError(f"feature {name!r} is not a finite number: {value!r}")
+
+
+class _Weighed(NamedTuple):
+    """What the score of ``features`` consists of: parts of margin and rarity, their sums, and the three causes."""
+
+    features: dict[str, float]
+    added: dict[str, float]
+    bits: dict[str, float]
+    margin: float
+    total: float
+    known: float
+    novel: float
+    held: float
+    score: float
 
 
 def _join(known: float, novel: float, held: float) -> float:

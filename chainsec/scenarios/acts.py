@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
-from chainsec.chain_agent import filing_of
+from chainsec.chain_agent import filings_of
 from chainsec.errors import AuditFailed
 from chainsec.ledger.artifact import load_artifact
 from chainsec.ledger.contract import Contract, Event
@@ -102,7 +102,7 @@ class Acts:
         self._acts: dict[Hash32, Act] = {}
         sentinel = contracts.get("Sentinel")
         self._selectors = {sentinel.selector(name): name for name in _ACTS} if sentinel is not None else {}
-        found = [filing_of(event, engine) for event in self._events("AccessGrants", "AccessRequested")]
+        found = filings_of(self._events("AccessGrants", "AccessRequested"), engine)
         self.filings: dict[str, Filing] = {str(filing.request.id): filing for filing in found}
         self.requests: dict[str, AccessRequest] = {name: filing.request for name, filing in self.filings.items()}
         self.context_places: dict[Hash32, int] = {}

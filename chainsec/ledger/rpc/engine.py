@@ -106,6 +106,12 @@ class RpcEngine(RpcReader):
         if number is not None and self._reached is not None and number <= self._reached.number:
             self._compare(read_block(self._caller.ask(*_NEWEST)), self._reached)
 
+    def _last_up_to(self, number: int) -> int:
+        # a commanded node makes no blocks unasked, and one that has lost some is found out with the next
+        if self._reached is not None and number <= self._reached.number:
+            return number
+        return super()._last_up_to(number)
+
     def final_block(self) -> int:
         """Return the number of the newest final block."""
         if self.finality == "finalized":

@@ -149,11 +149,15 @@ class RpcReader:
         places = [_hex(item) if isinstance(item, bytes) else [_hex(one) for one in item or ()] for item in topics]
         if places:
             wanted["topics"] = [place or None for place in places]
-        newest = read_quantity(self._caller.ask("eth_blockNumber"))
-        if newest < to_block:
-            self._require(to_block)
-        last = min(to_block, newest)
+        last = self._last_up_to(to_block)
         return self._ranges.read(partial(self._fetch_logs, wanted), max(0, from_block), last)
+
+    def _last_up_to(self, number: int) -> int:
+        """Return the last block up to ``number`` that there is."""
+        newest = read_quantity(self._caller.ask("eth_blockNumber"))
+        if newest < number:
+            self._require(number)
+        return min(number, newest)
 
     def _fetch_logs(self, wanted: dict[str, Any], first: int, last: int) -> list[Log]:
         # a node that gives no answer may have been asked for too much; only for one block is that out of the question
