@@ -29,6 +29,8 @@ MAX_DEPTH = 64
 may have written, would overflow the stack and kill the process."""
 
 _LEAF_BYTES = 32
+_TEXT = frozenset({str})
+_PLAIN = frozenset({str, int, float, bool, type(None)})
 _STRING = re.compile(rb'"(?:[^"\\]|\\.?)*+(?:"|\Z)', re.DOTALL)
 
 
@@ -95,9 +97,10 @@ def is_too_deep(text: bytes) -> bool:
 def _check_structure(value: Any, depth: int) -> None:
     """Refuse what is too deep, and names that ``json`` would turn into text: 1 and "1" would become the same name."""
     if isinstance(value, dict):
-        for name in value:
-            if not isinstance(name, str):
-                raise TypeError(f"the name {name!r} is no text")
+        if not {*map(type, value)} <= _TEXT:
+            odd = [name for name in value if not isinstance(name, str)]
+            if odd:
+                raise TypeError(f"the name {odd[0]!r} is no text")
         inside: Any = value.values()
     elif isinstance(value, (list, tuple)):
         inside = value
@@ -105,9 +108,10 @@ def _check_structure(value: Any, depth: int) -> None:
         return
     if not depth:
         raise ValueError(f"not JSON: deeper than {MAX_DEPTH}")
-    for inner in inside:
-        if isinstance(inner, (dict, list, tuple)):
-            _check_structure(inner, depth - 1)
+    if not {*map(type, inside)} <= _PLAIN:
+        for inner in inside:
+            if isinstance(inner, (dict, list, tuple)):
+                _check_structure(inner, depth - 1)
 
 
 def digest_json(value: Any) -> bytes:

@@ -142,6 +142,7 @@ class Acquaintance:
         self._visitors: dict[str, dict[str, list[float]]] = {}  # subject -> requester -> weight, time
         self._paths: dict[str, _Path] = {}
         self._counts: dict[str, int] = {}
+        self._lengths: dict[str, float] = {}
         self._measured: tuple[Observation, float] | None = None
 
     @property
@@ -176,7 +177,7 @@ class Acquaintance:
     def _company(self, now_s: int, values: Sequence[str], own: Mapping[str, list[float]]) -> tuple[float, float, float]:
         """Return how much the team, and anybody else, lately saw the subject, and how alike their contacts are."""
         team = everybody = company = 0.0
-        my_length = 1.0 + math.sqrt(math.fsum(weight * weight for weight, _ in own.values()))
+        my_length = self._length(values[0])
         for other, contact in self._visitors.get(values[self.plan.subject], {}).items():
             weight = _fade(contact, now_s)
             if other == values[0] or weight < _FAINT:
@@ -188,9 +189,17 @@ class Acquaintance:
             few, many = (own, theirs) if len(own) < len(theirs) else (theirs, own)
             shared = math.fsum(pair[0] * many[name][0] for name, pair in few.items() if name in many)
             if shared:
-                length = 1.0 + math.sqrt(math.fsum(pair[0] * pair[0] for pair in theirs.values()))
-                company += weight * shared / (my_length * length)
+                company += weight * shared / (my_length * self._length(other))
         return team, everybody, company
+
+    def _length(self, requester: str) -> float:
+        """Return 1 more than the length of the vector of a requester's contacts."""
+        found = self._lengths.get(requester)
+        if found is None:
+            contacts = self._contacts.get(requester, {})
+            found = 1.0 + math.sqrt(math.fsum(weight * weight for weight, _ in contacts.values()))
+            self._lengths[requester] = found
+        return found
 
     def _team(self, observation: Observation, values: Sequence[str], own: Mapping[str, list[float]]) -> float:
         """Return how much the team lately saw the subject; what was just measured is not measured again."""
@@ -267,6 +276,7 @@ class Acquaintance:
         is_new = subject not in own
         is_stranger = is_new and self._team(observation, values, own) < _FAINT
         self._measured = None
+        self._lengths.pop(requester, None)
         for table, key in ((own, subject), (self._visitors.setdefault(subject, {}), requester)):
             contact = table.setdefault(key, [0.0, now_s])
             contact[0], contact[1] = _fade(contact, now_s) + 1.0, max(now_s, contact[1])

@@ -9,6 +9,9 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import numpy.typing as npt
+
 from chainsec.defence.features import DAY_S, HOUR_S, hour_of_day
 
 if TYPE_CHECKING:
@@ -25,6 +28,7 @@ _DEPARTURE_RANGE = (-3.0, 12.0)
 _HOURS = 24
 _EVERYBODY = "*"
 _PEER_FACET = "@role"
+Moments = npt.NDArray[np.float64]
 
 
 class _Circle:
@@ -36,7 +40,7 @@ class _Circle:
         self.n_requests = 0
         self.facets: list[dict[str, int]] = [{} for _ in range(n_facets)]
         self.hours = [0] * _HOURS
-        self.moments: dict[str, list[float]] = {}  # measurement -> weight, mean, variance
+        self.moments: Moments | None = None  # shape (3, n_measurements): weight, mean, variance; None where unmeasured
 
 
 class _Track:
@@ -110,19 +114,17 @@ class Habits:
 
         The usual mean and variance shrink to those of peers and of everybody while own requests are few.
         """
-        circles = [c for name in self._lineage(values) if (c := self._circles.get(name)) is not None]
-        low, high = _DEPARTURE_RANGE
-        found = {}
-        for name, value in measured.items():
-            mean, variance = value, 1.0
-            for circle in circles:
-                moments = circle.moments.get(name)
-                if moments is not None:
-                    weight = moments[0] / (moments[0] + _SHRINK)
-                    mean += weight * (moments[1] - mean)
-                    variance += weight * (moments[2] - variance)
-            found[name] = min(max((value - mean) / math.sqrt(variance + 0.1), low), high)
-        return found
+        value = np.array([*measured.values()])
+        mean, variance = value.copy(), np.ones(len(value))
+        for name in self._lineage(values):
+            circle = self._circles.get(name)
+            if circle is not None and circle.moments is not None:
+                counted, usual, spread = circle.moments
+                weight = counted / (counted + _SHRINK)
+                mean += weight * (usual - mean)
+                variance += weight * (spread - variance)
+        found = np.clip((value - mean) / np.sqrt(variance + 0.1), *_DEPARTURE_RANGE)
+        return dict(zip(measured, found.tolist(), strict=True))
 
     def observe(
         self, observation: Observation, values: Sequence[str], measured: Mapping[str, float] | None = None
@@ -133,16 +135,18 @@ class Habits:
         """
         if measured is None:
             measured = self.measure(observation, values)
+        value = np.array([*measured.values()])
         for name in self._lineage(values):
-            circle = self._circles.setdefault(name, _Circle(len(self._facets)))
+            circle = self._circle(name)
             self._count(circle, observation, values, 1)
-            for key, value in measured.items():
-                moments = circle.moments.setdefault(key, [0.0, value, 0.0])
-                moments[0] = min(moments[0] + 1.0, _MEMORY)
-                step = value - moments[1]
-                moments[1] += step / moments[0]
-                moments[2] += (step * (value - moments[1]) - moments[2]) / moments[0]
-        self._count(self._circles.setdefault(f"#{values[1]}", _Circle(len(self._facets))), observation, values, 1)
+            if circle.moments is None:
+                circle.moments = np.stack([np.zeros(len(value)), value, np.zeros(len(value))])
+            counted, usual, spread = circle.moments
+            counted[:] = np.minimum(counted + 1.0, _MEMORY)
+            step = value - usual
+            usual += step / counted
+            spread += (step * (value - usual) - spread) / counted
+        self._count(self._circle(f"#{values[1]}"), observation, values, 1)
         if self.has_clock:
             self._advance(observation.time_s, values)
 
@@ -165,6 +169,12 @@ class Habits:
     def _recount(self, observation: Observation, values: Sequence[str], step: int) -> None:
         for name in (*self._lineage(values), f"#{values[1]}"):
             self._count(self._circles[name], observation, values, step)
+
+    def _circle(self, name: str) -> _Circle:
+        found = self._circles.get(name)
+        if found is None:
+            found = self._circles[name] = _Circle(len(self._facets))
+        return found
 
     def _count(self, circle: _Circle, observation: Observation, values: Sequence[str], step: int) -> None:
         circle.n_requests += step
@@ -219,9 +229,15 @@ class Habits:
 
     def to_json(self) -> dict[str, Any]:
         """Return the state as JSON values."""
+        names = self.signal_names
         return {
             "circles": {
-                name: {"facets": c.facets, "hours": c.hours, "moments": c.moments, "requests": c.n_requests}
+                name: {
+                    "facets": c.facets,
+                    "hours": c.hours,
+                    "moments": {} if c.moments is None else dict(zip(names, c.moments.T.tolist(), strict=True)),
+                    "requests": c.n_requests,
+                }
                 for name, c in self._circles.items()
             },
             "tracks": {
@@ -239,7 +255,8 @@ class Habits:
             circle = habits._circles[name] = _Circle(0)
             circle.facets = [dict(counts) for counts in state["facets"]]
             circle.hours = list(state["hours"])
-            circle.moments = {key: list(moments) for key, moments in state["moments"].items()}
+            if state["moments"]:
+                circle.moments = np.array([state["moments"][key] for key in habits.signal_names], dtype=float).T.copy()
             circle.n_requests = state["requests"]
         for name, state in value["tracks"].items():
             track = habits._tracks[name] = _Track(state["last_s"])

@@ -9,6 +9,8 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -42,6 +44,11 @@ class Curve:
         if not all(map(math.isfinite, (*self.xs, *self.ys))):
             raise ValueError("a curve needs finite knots")
 
+    @cached_property
+    def _slopes(self) -> list[float]:
+        knots = [*zip(self.xs, self.ys, strict=True)]
+        return [(y1 - y0) / (x1 - x0) for (x0, y0), (x1, y1) in pairwise(knots)]
+
     def at(self, x: float) -> float:
         """Return the value at ``x``."""
         right = bisect_right(self.xs, x)
@@ -49,8 +56,9 @@ class Curve:
             return self.ys[0]
         if right == len(self.xs):
             return self.ys[-1]
-        x0, y0, y1 = self.xs[right - 1], self.ys[right - 1], self.ys[right]
-        return min(y0 + (x - x0) * ((y1 - y0) / (self.xs[right] - x0)), y1)
+        left = right - 1
+        found, highest = self.ys[left] + (x - self.xs[left]) * self._slopes[left], self.ys[right]
+        return min(highest, found)
 
     def to_json(self) -> list[list[float]]:
         """Return the knots as JSON values."""

@@ -151,13 +151,12 @@ class EvidenceRiskModel:
         weighed = self._weigh(features)
         known, novel, held, score = weighed.known, weighed.novel, weighed.held, weighed.score
         moved = [(SIGNAL, score - _join(known, novel, 0.0))] if held else []
-        for name in self._names:
-            share = weighed.added.get(name, 0.0)
-            rarity = weighed.bits.get(name, 0.0)
-            if share or rarity:
-                left_known = self.known.calibration.at(weighed.margin - share) if share else known
-                left_novel = self.novel.risk.at(weighed.total - rarity) if rarity else novel
-                moved.append((name, score - _join(left_known, left_novel, held)))
+        shares = {name: share for name, share in weighed.added.items() if share}
+        rarities = {name: bits for name, bits in weighed.bits.items() if bits}
+        for name in shares.keys() | rarities.keys():
+            left_known = self.known.calibration.at(weighed.margin - shares[name]) if name in shares else known
+            left_novel = self.novel.risk.at(weighed.total - rarities[name]) if name in rarities else novel
+            moved.append((name, score - _join(left_known, left_novel, held)))
         return sorted(moved, key=lambda pair: (-abs(pair[1]), pair[0]))[:limit]
 
     def _weigh(self, features: Mapping[str, float]) -> _Weighed:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import cache
 from typing import Any
 
@@ -18,6 +19,7 @@ from eth_abi.registry import BaseEquals
 from eth_abi.registry import registry as default_registry
 
 from chainsec.digest import keccak
+from chainsec.ledger.words import Unfit, word_decoder, word_encoder
 from chainsec.primitives import Address, Hash32
 
 __all__ = ["Parameters"]
@@ -119,6 +121,8 @@ class Parameters:
         whole = f"({','.join(self.types)})"
         self._encode = _encoder(whole) if self.types else lambda _: b""
         self._decode = _decoder(whole) if self.types else lambda _: ()
+        self._encode_words, self._decode_words = word_encoder(self._entries), word_decoder(self.types)
+        self._decode_topics = [word_decoder([type_]) for type_ in self.types]
 
     def encode(self, values: Sequence[Any]) -> bytes:
         """Return the ABI encoding of ``values``.
@@ -128,6 +132,9 @@ class Parameters:
         """
         if len(values) != len(self.types):
             raise ValueError(f"{self.owner} takes {len(self.types)} arguments, not {len(values)}")
+        if self._encode_words is not None:
+            with suppress(Unfit):
+                return self._encode_words(values)
         try:
             encoded: bytes = self._encode(tuple(values))
         except (EncodingError, TypeError, ValueError, AttributeError):
@@ -153,6 +160,9 @@ class Parameters:
         Raises:
             ValueError: ``data`` does not hold these types.
         """
+        if self._decode_words is not None:
+            with suppress(Unfit):
+                return self._decode_words(data)
         try:
             values: tuple[Any, ...] = self._decode(_stream(data))
         except (DecodingError, OverflowError, UnicodeDecodeError) as error:
@@ -175,7 +185,10 @@ class Parameters:
 
     def decode_topic(self, place: int, topic: bytes) -> Any:
         """Return the value of an indexed argument; a string, bytes, array or struct is known by its hash only."""
-        type_ = self.types[place]
+        decode, type_ = self._decode_topics[place], self.types[place]
+        if decode is not None:
+            with suppress(Unfit):
+                return decode(topic)[0]
         return Hash32(topic) if _is_hashed(type_) else _decoder(type_)(_stream(topic))
 
 

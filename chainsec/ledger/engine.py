@@ -247,7 +247,7 @@ class Engine(Protocol):
         """
 
     def snapshot(self) -> int:
-        """Mark head and pool as they are and return the mark."""
+        """Mark head and pool as they are and return the mark. Of more than 1,000 different points the oldest go."""
 
     def revert(self, snapshot: int) -> None:
         """Go back to a mark, which stays valid; later marks are forgotten.

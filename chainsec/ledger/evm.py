@@ -1,18 +1,15 @@
 """The rules of the in-process chain, pinned in one place: py-evm's Cancun, made to give the same blocks every time.
 
-State, tries, gas and headers are py-evm's own. Changed is only what is slow or left to chance: a sender is
-recovered once, and coinbase, time, extra data and PREVRANDAO of a block follow from its parent.
+State, gas and headers are py-evm's own. Changed is only what is slow or left to chance: tries of lists are made in one
+go, and coinbase, time, extra data and PREVRANDAO of a block follow from its parent.
 Layer: ledger. Not here: storage (``store``), waiting transactions (``pool``), reading the chain (``local``).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-import rlp
-from coincurve import PublicKey
 from eth.chains.base import MiningChain
 from eth.consensus import NoProofConsensus
 from eth.constants import BLANK_ROOT_HASH
@@ -21,13 +18,14 @@ from eth.vm.chain_context import ChainContext
 from eth.vm.forks.cancun import CancunVM
 from eth.vm.forks.cancun.blocks import CancunBlock, CancunBlockHeader
 from eth.vm.forks.cancun.state import get_total_blob_gas
-from eth.vm.forks.cancun.transactions import CancunLegacyTransaction, CancunTransactionBuilder
 from eth.vm.forks.shanghai.withdrawals import Withdrawal
 from eth.vm.spoof import SpoofTransaction
 from eth_utils.exceptions import ValidationError
 from rlp.sedes import CountableList
 
 from chainsec.digest import canonical_json, keccak, parse_canonical
+from chainsec.ledger.itemtrie import make_item_trie
+from chainsec.ledger.signed import TransactionBuilder
 from chainsec.ledger.state import state_class
 from chainsec.primitives import Address
 
@@ -47,7 +45,6 @@ __all__ = [
     "create_chain",
     "execute_message",
     "open_chain",
-    "recover_address",
 ]
 
 FORK = "cancun"
@@ -56,81 +53,20 @@ DEFAULT_BLOCK_GAS_LIMIT = 1_000_000_000
 EMPTY_ROOT = BLANK_ROOT_HASH
 _ZERO = bytes(20)
 _BEFORE_GENESIS = BlockHeader(difficulty=0, block_number=-1, gas_limit=0)
-_FIRST_EIP155_V = 35
-
-
-def recover_address(digest: bytes, y_parity: int, r: int, s: int) -> Address:
-    """Return the address whose key signed ``digest``.
-
-    Raises:
-        ValueError: no key can have made this signature.
-
-    Source: SEC 1, section 4.1.6.
-    """
-    try:
-        signature = r.to_bytes(32, "big") + s.to_bytes(32, "big") + bytes([y_parity])
-        public_key = PublicKey.from_signature_and_message(signature, digest, hasher=None)
-    except Exception as error:
-        raise ValueError(f"bad signature: {error}") from error
-    return Address(keccak(public_key.format(compressed=False)[1:])[12:])
-
-
-class SignedLegacyTransaction(CancunLegacyTransaction):  # type: ignore[misc] # py-evm is untyped
-    """py-evm's legacy transaction with its hash and its sender worked out once.
-
-    A signature from which a key can be recovered is that key's signature, so recovery is the check.
-    """
-
-    @cached_property
-    def hash(self) -> bytes:
-        """Keccak-256 of the encoded transaction."""
-        return keccak(rlp.encode(self))
-
-    @cached_property
-    def intrinsic_gas(self) -> int:
-        """Gas due before the first opcode."""
-        return int(self.get_intrinsic_gas())
-
-    @cached_property
-    def _is_validated(self) -> bool:
-        super().validate()
-        return True
-
-    def validate(self) -> None:
-        """Raise ``ValidationError`` for fields out of range, too little gas or a bad signature; looks once."""
-        _ = self._is_validated
-
-    def get_message_for_signing(self) -> bytes:
-        """Return the bytes that were signed (EIP-155 where ``v`` says so)."""
-        fields: list[Any] = [self.nonce, self.gas_price, self.gas, self.to, self.value, self.data]
-        if self.v >= _FIRST_EIP155_V:
-            fields += [self.chain_id, 0, 0]
-        return bytes(rlp.encode(fields))
-
-    def get_sender(self) -> bytes:
-        """Recover the sender's address."""
-        return bytes(recover_address(keccak(self.get_message_for_signing()), self.y_parity, self.r, self.s))
-
-    def check_signature_validity(self) -> None:
-        """Raise ``ValidationError`` where no key can have signed."""
-        try:
-            _ = self.sender
-        except ValueError as error:
-            raise ValidationError(str(error)) from error
-
-
-class _TransactionBuilder(CancunTransactionBuilder):  # type: ignore[misc] # py-evm is untyped
-    legacy_signed = SignedLegacyTransaction
 
 
 class _Block(CancunBlock):  # type: ignore[misc] # py-evm is untyped
-    transaction_builder = _TransactionBuilder
+    transaction_builder = TransactionBuilder
     fields = (
         ("header", CancunBlockHeader),
-        ("transactions", CountableList(_TransactionBuilder)),
+        ("transactions", CountableList(TransactionBuilder)),
         ("uncles", CountableList(None, max_length=0)),
         ("withdrawals", CountableList(Withdrawal)),
     )
+
+    def copy(self, **changes: Any) -> Any:
+        """Return a block with other fields; what stays is shared, as no part of a block ever changes."""
+        return type(self)(**(self.as_dict() | changes))
 
 
 class LedgerVM(CancunVM):  # type: ignore[misc] # py-evm is untyped
@@ -143,6 +79,29 @@ class LedgerVM(CancunVM):  # type: ignore[misc] # py-evm is untyped
     @classmethod
     def validate_receipt(cls, receipt: Any) -> None:
         """Accept: the receipt was made here, its bloom from its own logs."""
+
+    def validate_block(self, block: Any) -> None:
+        """Look at the header only: block and tries were made here, of the same transactions."""
+        self.validate_header(block.header, self.chaindb.get_block_header_by_hash(block.header.parent_hash))
+
+    def set_block_transactions_and_withdrawals(
+        self,
+        base_block: Any,
+        new_header: Any,
+        transactions: Sequence[Any],
+        receipts: Sequence[Any],
+        withdrawals: Sequence[Any] | None = None,
+    ) -> Any:
+        """Return the block with what it holds, whose tries are written to the database."""
+        items = {"transaction_root": transactions, "receipt_root": receipts}
+        fields = {"transactions": transactions}
+        if withdrawals:
+            items["withdrawals_root"] = fields["withdrawals"] = withdrawals
+        roots = {}
+        for name, listed in items.items():
+            roots[name], nodes = make_item_trie([item.encode() for item in listed])
+            self.chaindb.persist_trie_data_dict(nodes)
+        return base_block.copy(header=new_header.copy(**roots), **fields)
 
 
 class LedgerChain(MiningChain):  # type: ignore[misc] # py-evm is untyped
@@ -163,7 +122,7 @@ class LedgerChain(MiningChain):  # type: ignore[misc] # py-evm is untyped
 
     def get_transaction_builder(self) -> Any:
         """Return the codec of this chain's transactions."""
-        return _TransactionBuilder
+        return TransactionBuilder
 
 
 @dataclass(frozen=True)
@@ -297,7 +256,7 @@ def build_block(
     Raises:
         ValidationError: the sealed block breaks the rules, as a time that is not later than the head's.
     """
-    header = chain.create_header_from_parent(chain.get_canonical_head(), timestamp=timestamp, coinbase=coinbase)
+    header = chain.header.copy(timestamp=timestamp, coinbase=coinbase)
     vm = chain.get_vm(header)
     cursor = _GasCursor(header)
     included, receipts, computations, rejected, bloom = [], [], [], [], 0

@@ -16,7 +16,7 @@ from chainsec.ledger import evm
 if TYPE_CHECKING:
     from chainsec.ledger.store import Store
 
-__all__ = ["check_head"]
+__all__ = ["check_head", "read_genesis"]
 
 
 def check_head(store: Store, chain_id: int) -> None:
@@ -49,3 +49,15 @@ def check_head(store: Store, chain_id: int) -> None:
     for name, holds in checks.items():
         if not holds:
             raise LedgerError(f"{store.path}: the {name} does not fit the chain", path=store.path)
+
+
+def read_genesis(text: bytes, name: object) -> evm.Genesis:
+    """Return what the first block of the chain called ``name`` follows from.
+
+    Raises:
+        LedgerError: it cannot be read.
+    """
+    try:
+        return evm.Genesis.from_json(text)
+    except ValueError as error:
+        raise LedgerError(f"{name}: its settings cannot be read: {error}", path=name) from error

@@ -15,9 +15,11 @@ from chainsec.digest import keccak
 from chainsec.errors import LedgerError
 from chainsec.ledger import evm
 from chainsec.ledger.account import Account
+from chainsec.ledger.dump import read_dump, write_dump
 from chainsec.ledger.engine import Transaction
-from chainsec.ledger.headcheck import check_head
+from chainsec.ledger.headcheck import check_head, read_genesis
 from chainsec.ledger.logindex import MAX_TOPICS, LogRow, TransactionRow
+from chainsec.ledger.marks import Marks
 from chainsec.ledger.pool import Pool, check_transaction, decode_transaction
 from chainsec.ledger.reader import ChainReader, to_block
 from chainsec.primitives import ZERO_ADDRESS, Address, Hash32
@@ -86,8 +88,7 @@ class LocalEngine(ChainReader):
         super().__init__(store, genesis, finality_blocks=finality_blocks)
         self.accounts = tuple(accounts)
         self.pool = Pool()
-        self._snapshots: dict[int, tuple[int, Pool]] = {}
-        self._next_snapshot = 1
+        self._marks = Marks()
         if store.setting("genesis") is None:
             self._create()
         else:
@@ -112,6 +113,10 @@ class LocalEngine(ChainReader):
         if key in self.pool:
             return Hash32(key)
         return self.add(decode_transaction(self.chain.get_transaction_builder(), raw))
+
+    def send_many(self, raws: Sequence[bytes]) -> list[Hash32]:
+        """Put signed transactions into the pool, up to the first that is refused."""
+        return [self.send(raw) for raw in raws]
 
     def add(self, transaction: Any, *, is_replacement: bool = False) -> Hash32:
         """Check a decoded transaction and put it into the pool."""
@@ -155,6 +160,7 @@ class LocalEngine(ChainReader):
                 raise LedgerError(f"block {parent.block_number + 1} cannot be sealed: {error}") from error
             raise
         self._state = None
+        self._keep_sealed(built.block)
         for transaction in built.transactions:
             self.pool.remove(transaction)
         self._drop_hopeless(built.rejected)
@@ -175,7 +181,7 @@ class LocalEngine(ChainReader):
         found = self.pool.get(bytes(transaction_hash))
         row = None if found is not None else self.store.index.transaction(transaction_hash)
         if row is not None:
-            found = self.chain.get_canonical_transaction_by_index(row.block, row.position)
+            found = self.mined_transaction(row)
         if found is None:
             return None
         return Transaction(
@@ -195,34 +201,45 @@ class LocalEngine(ChainReader):
         return self.pool.next_nonce(address, self.nonce(address))
 
     def snapshot(self) -> int:
-        """Mark head and pool."""
-        self.store.keep_undo(is_kept=True)
-        mark, self._next_snapshot = self._next_snapshot, self._next_snapshot + 1
-        self._snapshots[mark] = (self.height, self.pool.copy())
+        """Mark head and pool; a mark goes once a thousand others stand at later points."""
+        mark = self._marks.add(self.height, self.chain.header, self.pool)
+        self.store.keep_undo(self._marks.lowest)
         return mark
 
     def revert(self, snapshot: int) -> None:
         """Go back to a mark."""
-        if snapshot not in self._snapshots:
-            raise LedgerError(f"no snapshot {snapshot}", snapshot=snapshot)
-        height, pool = self._snapshots[snapshot]
-        if height < self.height:
-            self.store.cut_back(height)
-            self._forget()
-        self._snapshots = {mark: kept for mark, kept in self._snapshots.items() if mark <= snapshot}
-        self.pool = pool.copy()
+        point = self._marks.go_back(snapshot)
+        if point.height < self.height:
+            self.store.cut_back(point.height)
+            self.chain.header = point.header
+            self.forget(above=point.height)
+        self.pool = point.pool.copy()
 
     def reset(self) -> None:
         """Go back to the first block, with an empty pool and no snapshots."""
         self.store.erase()
-        self.store.keep_undo(is_kept=False)
-        self._snapshots.clear()
-        self.pool = Pool()
         self._create()
-        self._forget()
+        self._begin_anew()
 
-    def _forget(self) -> None:
-        self.chain = evm.open_chain(self.store, self.chain_id)
+    def dump(self) -> bytes:
+        """Return everything the chain is; equal chains give equal bytes."""
+        return write_dump(self.store.rows)
+
+    def load(self, dump: bytes) -> None:
+        """Put a dumped chain in the place of this one."""
+        found = read_dump(dump)
+        genesis = read_genesis(dict(found.settings).get("genesis", b""), "dump")
+        if genesis.chain_id != self.chain_id:
+            raise LedgerError(f"the dump is of chain id {genesis.chain_id}, not {self.chain_id}", setting="chain id")
+        with self.store.replacing(found):
+            check_head(self.store, genesis.chain_id)
+        self.genesis = genesis
+        self.chain = evm.open_chain(self.store, genesis.chain_id)
+        self._begin_anew()
+
+    def _begin_anew(self) -> None:
+        self.pool = Pool()
+        self._marks.clear()
         self.forget()
 
     def close(self) -> None:

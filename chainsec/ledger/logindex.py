@@ -6,11 +6,12 @@ Layer: ledger. Not here: the records that consensus is about (``store``); these 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from itertools import chain, takewhile
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
 __all__ = ["LogIndex", "LogRow", "TransactionRow"]
 
@@ -30,6 +31,12 @@ SCHEMA = (
     "CREATE INDEX logs_by_topic3 ON logs (topic3) WHERE topic3 IS NOT NULL",
 )
 MAX_TOPICS = 4
+_MAX_INTEGER = 2**63 - 1
+_BY_BLOCK = "sqlite_autoindex_logs_1"
+_INDEXES = {_BY_BLOCK: ("block",), "logs_by_address": ("address", "topic0", "block")}
+_INDEXES |= {f"logs_by_topic{place}": (f"topic{place}", "block") for place in range(MAX_TOPICS)}
+_KEYS_AT_ONCE = 500
+_COUNTED_ROWS = (64, 256, 1_024, 4_096, 16_384, 65_536)
 
 
 class TransactionRow(NamedTuple):
@@ -65,6 +72,22 @@ class LogRow(NamedTuple):
         return tuple(topic for topic in self[5:9] if topic is not None)
 
 
+class _Term(NamedTuple):
+    """A condition and the values for its question marks."""
+
+    text: str
+    values: tuple[Any, ...]
+
+
+def _one_of(column: str, choice: Sequence[bytes]) -> _Term:
+    return _Term(f"{column} IN ({','.join('?' * len(choice))})", tuple(map(bytes, choice)))
+
+
+def _all_of(terms: Iterable[_Term]) -> _Term:
+    texts, values = zip(*terms, strict=True)
+    return _Term(" AND ".join(texts), tuple(chain.from_iterable(values)))
+
+
 class LogIndex:
     """The two tables on one SQLite connection; whoever owns the connection opens and commits transactions."""
 
@@ -86,10 +109,24 @@ class LogIndex:
         row = self._db.execute("SELECT * FROM transactions WHERE hash = ?", (bytes(transaction_hash),)).fetchone()
         return None if row is None else TransactionRow(*row)
 
+    def transactions(self, transaction_hashes: Sequence[bytes]) -> dict[bytes, TransactionRow]:
+        """Return where mined transactions stand, by hash."""
+        found: dict[bytes, TransactionRow] = {}
+        for start in range(0, len(transaction_hashes), _KEYS_AT_ONCE):
+            keys = [bytes(key) for key in transaction_hashes[start : start + _KEYS_AT_ONCE]]
+            query = f"SELECT * FROM transactions WHERE hash IN ({','.join('?' * len(keys))})"  # noqa: S608 - values are bound
+            found |= {row[0]: TransactionRow._make(row) for row in self._db.execute(query, keys)}
+        return found
+
     def transactions_of(self, block: int) -> list[TransactionRow]:
         """Return the transactions of one block in order."""
         rows = self._db.execute("SELECT * FROM transactions WHERE block = ? ORDER BY position", (block,))
         return [TransactionRow(*row) for row in rows]
+
+    def gas_used_until(self, block: int, position: int) -> int:
+        """Return the gas of a block's transactions up to ``position``, included."""
+        query = "SELECT sum(gas_used) FROM transactions WHERE block = ? AND position <= ?"
+        return int(self._db.execute(query, (block, position)).fetchone()[0])
 
     def logs_at(self, block: int, first: int = 0, count: int = -1) -> list[LogRow]:
         """Return ``count`` logs of one block from position ``first`` on; all of them for -1."""
@@ -104,8 +141,8 @@ class LogIndex:
         to_block: int,
         addresses: Sequence[bytes] = (),
         topics: Sequence[Sequence[bytes]] = (),
-    ) -> Iterator[LogRow]:
-        """Yield matching logs in chain order.
+    ) -> list[LogRow]:
+        """Return matching logs in chain order, found through the index that leaves the fewest rows to look at.
 
         Args:
             from_block: first block, included.
@@ -114,16 +151,40 @@ class LogIndex:
             topics: for each place the topics that match there; an empty one matches any topic that is present.
         """
         if len(topics) > MAX_TOPICS:
-            return
-        clauses, values = ["block BETWEEN ? AND ?"], [from_block, to_block]
-        wanted = [("address", list(addresses))] if addresses else []
-        wanted += [(f"topic{place}", list(choice)) for place, choice in enumerate(topics)]
-        for column, choice in wanted:
-            if choice:
-                clauses.append(f"{column} IN ({','.join('?' * len(choice))})")
-                values += [bytes(value) for value in choice]  # type: ignore[misc] # SQLite values of both kinds
-            else:
-                clauses.append(f"{column} IS NOT NULL")
-        query = f"SELECT * FROM logs WHERE {' AND '.join(clauses)} ORDER BY block, position"  # noqa: S608 - values are bound
-        for row in self._db.execute(query, values):
-            yield LogRow(*row)
+            return []
+        terms = {"block": _Term("block BETWEEN ? AND ?", (max(from_block, 0), min(to_block, _MAX_INTEGER)))}
+        if addresses:
+            terms["address"] = _one_of("address", addresses)
+        for place, choice in enumerate(topics):
+            name = f"topic{place}"
+            terms[name] = _one_of(name, choice) if choice else _Term(f"{name} IS NOT NULL", ())
+        condition = _all_of(terms.values())
+        query = (
+            f"SELECT * FROM logs INDEXED BY {self._best_index(terms)} WHERE {condition.text} ORDER BY block, position"  # noqa: S608 - values are bound
+        )
+        return [LogRow._make(row) for row in self._db.execute(query, condition.values)]
+
+    def _best_index(self, terms: Mapping[str, _Term]) -> str:
+        """Return the index with the fewest rows to look at; SQLite, without statistics, would often take another.
+
+        Rows under each are counted side by side, and no further than it takes to see which has the fewest.
+        """
+        usable = {}
+        for index, columns in _INDEXES.items():
+            searched = [terms[name] for name in takewhile(lambda name: name in terms and terms[name].values, columns)]
+            if searched:
+                usable[index] = _all_of(searched)
+        best = _BY_BLOCK
+        for most in _COUNTED_ROWS if len(usable) > 1 else ():
+            fewest = most
+            for index, condition in usable.items():
+                count = self._count(index, condition, fewest)
+                if count < fewest:
+                    best, fewest = index, count
+            if fewest < most:
+                break
+        return best
+
+    def _count(self, index: str, condition: _Term, most: int) -> int:
+        query = f"SELECT count(*) FROM (SELECT 1 FROM logs INDEXED BY {index} WHERE {condition.text} LIMIT {most})"  # noqa: S608 - as above
+        return int(self._db.execute(query, condition.values).fetchone()[0])

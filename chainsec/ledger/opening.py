@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from chainsec.errors import ConfigError, LedgerError
 from chainsec.ledger import evm
+from chainsec.ledger.headcheck import read_genesis
 from chainsec.ledger.local import DEVELOPMENT_ACCOUNTS, LocalEngine
 from chainsec.ledger.store import Store
 
@@ -53,7 +54,7 @@ def open_local(
                 balances=tuple(sorted({account.address: _FUNDS_WEI for account in funded}.items())),
             )
             return LocalEngine(store, genesis, accounts=funded)
-        genesis = _read_genesis(store, stored)
+        genesis = read_genesis(stored, path)
         known = dict(genesis.balances)
         wanted = {"chain id": chain_id, "genesis time": genesis_time, "block gas limit": block_gas_limit}
         _compare_settings(path, genesis, wanted)
@@ -74,10 +75,3 @@ def _compare_settings(path: Path | None, genesis: evm.Genesis, wanted: Mapping[s
     for name, value in wanted.items():
         if value is not None and value != stored[name]:
             raise LedgerError(f"{path}: the chain was made with {name} {stored[name]}, not {value}", setting=name)
-
-
-def _read_genesis(store: Store, text: bytes) -> evm.Genesis:
-    try:
-        return evm.Genesis.from_json(text)
-    except ValueError as error:
-        raise LedgerError(f"{store.path}: its settings cannot be read: {error}", path=store.path) from error

@@ -12,19 +12,20 @@ from eth.exceptions import HeaderNotFound, Revert
 
 from chainsec.errors import LedgerError
 from chainsec.ledger import evm
-from chainsec.ledger.engine import CALL_GAS, Block, CallReverted, Log, Receipt, TopicFilter
+from chainsec.ledger.engine import CALL_GAS, IN_PROCESS, Block, CallReverted, Log, Receipt, TopicFilter
 from chainsec.primitives import ZERO_ADDRESS, Address, Hash32
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from chainsec.ledger.logindex import LogRow
+    from chainsec.ledger.logindex import LogRow, TransactionRow
     from chainsec.ledger.store import Store
 
 __all__ = ["ChainReader", "to_block"]
 
 _CACHED_BLOCKS = 1024
 _REPLAYED_BLOCKS = 16
+_SEALED_BLOCKS = 16
 _ESTIMATE_TOLERANCE = 0.02
 _STIPEND_GAS = 2_300
 
@@ -46,13 +47,26 @@ class ChainReader:
         self.finality_blocks = finality_blocks
         self._blocks: OrderedDict[int, Block] = OrderedDict()
         self._failures: OrderedDict[int, list[CallReverted | None]] = OrderedDict()
+        self._sealed: OrderedDict[int, Any] = OrderedDict()
         self._state: tuple[int, Any] | None = None
 
-    def forget(self) -> None:
-        """Drop what was read: the chain was taken back."""
-        self._blocks.clear()
-        self._failures.clear()
-        self._state = None
+    def forget(self, above: int = -1) -> None:
+        """Drop what was read of blocks above ``above``: they were taken back."""
+        for kept in (self._blocks, self._failures, self._sealed):
+            for number in [number for number in kept if number > above]:
+                del kept[number]
+        if self._state is not None and self._state[0] > above:
+            self._state = None
+
+    @property
+    def name(self) -> str:
+        """What executes."""
+        return IN_PROCESS
+
+    @property
+    def makes_blocks(self) -> bool:
+        """True: ``mine`` makes a block at once."""
+        return True
 
     @property
     def chain_id(self) -> int:
@@ -93,6 +107,29 @@ class ChainReader:
             self._blocks.popitem(last=False)
         return block
 
+    def block_hash(self, number: int) -> Hash32:
+        """Return the hash of a block that there is."""
+        found = self._blocks.get(number)
+        return Hash32(self.chain.chaindb.get_canonical_block_hash(number)) if found is None else found.hash
+
+    def sealed_block(self, number: int) -> Any:
+        """Return py-evm's block with its transactions."""
+        found = self._sealed.get(number)
+        return self._keep_sealed(self.chain.get_block_by_header(self.header(number))) if found is None else found
+
+    def _keep_sealed(self, block: Any) -> Any:
+        self._sealed[block.number] = block
+        if len(self._sealed) > _SEALED_BLOCKS:
+            self._sealed.popitem(last=False)
+        return block
+
+    def mined_transaction(self, row: TransactionRow) -> Any:
+        """Return py-evm's transaction that stands at ``row``."""
+        block = self._sealed.get(row.block)
+        if block is not None:
+            return block.transactions[row.position]
+        return self.chain.get_canonical_transaction_by_index(row.block, row.position)
+
     def header(self, number: int | None) -> Any:
         """Return py-evm's header of a block; the head's for None."""
         height = self.height
@@ -100,6 +137,8 @@ class ChainReader:
             number = height
         if not 0 <= number <= height:
             raise LedgerError(f"no block {number}; the head is {height}", number=number)
+        if number in self._sealed:
+            return self._sealed[number].header
         try:
             return self.chain.get_canonical_block_header_by_number(number)
         except HeaderNotFound as error:
@@ -114,16 +153,25 @@ class ChainReader:
         row = self.store.index.transaction(transaction_hash)
         if row is None:
             return None
-        logs = self.store.index.logs_at(row.block, row.first_log, row.logs) if row.logs else ()
-        return Receipt(
-            transaction_hash=Hash32(row.hash),
-            block_number=row.block,
-            index=row.position,
-            status=row.status,
-            gas_used=row.gas_used,
-            contract_address=None if row.contract is None else Address(row.contract),
-            logs=tuple(_log(log) for log in logs),
-        )
+        return _receipt(row, self.store.index.logs_at(row.block, row.first_log, row.logs) if row.logs else [])
+
+    def receipts(self, transaction_hashes: Sequence[bytes]) -> list[Receipt | None]:
+        """Return the receipts of several transactions, None for each that was not mined."""
+        rows = self.store.index.transactions(transaction_hashes)
+        ends: dict[int, tuple[int, int]] = {}
+        for row in rows.values():
+            first, last = ends.get(row.block, (row.first_log, 0))
+            ends[row.block] = min(first, row.first_log), max(last, row.first_log + row.logs)
+        logs = {
+            block: (first, self.store.index.logs_at(block, first, last - first) if last > first else [])
+            for block, (first, last) in ends.items()
+        }
+        found: dict[bytes, Receipt] = {}
+        for key, row in rows.items():
+            first, between = logs[row.block]
+            start = row.first_log - first
+            found[key] = _receipt(row, between[start : start + row.logs])
+        return [found.get(bytes(key)) for key in transaction_hashes]
 
     def call(
         self,
@@ -175,11 +223,17 @@ class ChainReader:
         topics: TopicFilter = (),
     ) -> list[Log]:
         """Return matching logs in chain order."""
+        return [_log(row) for row in self.log_rows(from_block, to_block, address, topics)]
+
+    def log_rows(
+        self, from_block: int, to_block: int, address: bytes | Sequence[bytes] | None = None, topics: TopicFilter = ()
+    ) -> list[LogRow]:
+        """Return matching logs in chain order, as the index holds them."""
         addresses = [address] if isinstance(address, bytes) else list(address or ())
         if address is not None and not addresses:
             return []
         choices = [[topic] if isinstance(topic, bytes) else list(topic or ()) for topic in topics]
-        return [_log(row) for row in self.store.index.search(from_block, to_block, addresses, choices)]
+        return self.store.index.search(from_block, to_block, addresses, choices)
 
     def nonce(self, address: bytes, at: int | None = None) -> int:
         """Return how many transactions of ``address`` were mined."""
@@ -211,7 +265,7 @@ class ChainReader:
             header = self.header(number)
             vm = self.chain.get_vm(header.copy(state_root=self.header(number - 1).state_root))
             failures = []
-            for transaction in self.chain.get_block_by_header(header).transactions:
+            for transaction in self.sealed_block(number).transactions:
                 vm.state.lock_changes()
                 failures.append(_failure(vm.state.apply_transaction(transaction)))
             self._failures[number] = failures
@@ -258,6 +312,18 @@ def to_block(header: Any, hashes: tuple[Hash32, ...]) -> Block:
         state_root=Hash32(header.state_root),
         gas_used=header.gas_used,
         transaction_hashes=hashes,
+    )
+
+
+def _receipt(row: TransactionRow, logs: Sequence[LogRow]) -> Receipt:
+    return Receipt(
+        transaction_hash=Hash32(row.hash),
+        block_number=row.block,
+        index=row.position,
+        status=row.status,
+        gas_used=row.gas_used,
+        contract_address=None if row.contract is None else Address(row.contract),
+        logs=tuple(_log(log) for log in logs),
     )
 
 

@@ -26,7 +26,6 @@ from eth.vm.forks.cancun.constants import BLOB_TX_TYPE
 from eth.vm.forks.cancun.state import CancunState, CancunTransactionExecutor
 from eth.vm.interrupt import MissingBytecode, MissingStorageTrieNode
 from eth.vm.message import Message
-from rlp.codec import encode_raw, length_prefix
 from trie import HexaryTrie
 from trie.constants import BLANK_NODE, BLANK_NODE_HASH
 from trie.exceptions import InvalidNode
@@ -35,97 +34,27 @@ from trie.validation import validate_is_node
 from chainsec.config import interpreter_choice
 from chainsec.digest import keccak
 from chainsec.ledger.interpreter import FastComputation
+from chainsec.ledger.trienodes import (
+    BRANCH_ITEMS,
+    compact_path,
+    decode_integer,
+    decode_node,
+    encode_node,
+    expand_path,
+)
 
-__all__ = ["LedgerState", "LedgerTrie", "decode_integer", "decode_node", "encode_node", "state_class"]
+__all__ = ["LedgerState", "LedgerTrie", "state_class"]
 
 _CACHED_ACCOUNTS = 4096
 _CACHED_NODES = 16384
 _HASH_BYTES = 32
 _PAIR_ITEMS = 2
-_BRANCH_ITEMS = 17
-# RLP: where each kind of item starts, and how long a long one is at least
-_EMPTY, _HASH, _LONG, _LIST, _LONG_LIST, _LEAST_LONG = 0x80, 0xA0, 0xB8, 0xC0, 0xF8, 56
-
-
-def decode_node(encoded: bytes) -> Any:
-    r"""Return the items of an encoded trie node; equals ``rlp.decode``, in results and in errors.
-
-    >>> decode_node(bytes.fromhex("c3208180"))
-    [b' ', b'\x80']
-    """
-    end = len(encoded)
-    head = encoded[0] if end else 0
-    if head == _LONG_LIST + 1 and end - 3 == int.from_bytes(encoded[1:3]) and encoded[1]:
-        at = 3
-    elif head == _LONG_LIST and end - 2 == int.from_bytes(encoded[1:2]) >= _LEAST_LONG:
-        at = 2
-    elif _LIST <= head < _LONG_LIST and end - 1 == head - _LIST:
-        at = 1
-    else:
-        return rlp.decode(encoded)
-    items = []
-    while at < end:
-        head = encoded[at]
-        if head == _HASH:
-            items.append(encoded[at + 1 : at + 33])
-            at += 33
-        elif head == _EMPTY:
-            items.append(b"")
-            at += 1
-        elif head < _EMPTY:
-            items.append(encoded[at : at + 1])
-            at += 1
-        else:
-            start = at + 1
-            if head == _LONG and int.from_bytes(encoded[start : start + 1]) >= _LEAST_LONG:
-                start, length = start + 1, encoded[start]
-            elif head < _LONG and (head > _EMPTY + 1 or encoded[start : start + 1] >= b"\x80"):
-                length = head - _EMPTY
-            else:
-                return rlp.decode(encoded)
-            at = start + length
-            items.append(encoded[start:at])
-    return items if at == end else rlp.decode(encoded)
 
 
 @lru_cache(maxsize=_CACHED_NODES)
 def _read_node(encoded: bytes) -> Any:
     """Return the items of an encoded trie node for readers: they are shared, so nobody may change them."""
     return decode_node(encoded)
-
-
-def decode_integer(encoded: bytes) -> int:
-    """Return an encoded whole number; equals ``rlp.decode`` with ``big_endian_int``, in results and in errors.
-
-    >>> decode_integer(bytes.fromhex("820400"))
-    1024
-    """
-    size = len(encoded) - 1
-    if size > 1 and encoded[0] == _EMPTY + size and encoded[1]:
-        return int.from_bytes(encoded[1:])
-    return int(rlp.decode(encoded, sedes=rlp.sedes.big_endian_int))
-
-
-def encode_node(node: list[Any]) -> bytes:
-    r"""Return the encoding of a trie node's items; equals ``rlp.codec.encode_raw``.
-
-    >>> encode_node([b" ", b"\x80"]).hex()
-    'c3208180'
-    """
-    if len(node) != _BRANCH_ITEMS or {*map(type, node)} != {bytes} or not {*map(len, node)} <= {0, _HASH_BYTES}:
-        return bytes(encode_raw(node))
-    payload = b"".join([b"\xa0" + item if item else b"\x80" for item in node])
-    return bytes(length_prefix(len(payload), _LIST)) + payload
-
-
-def _compact(path: str, *, is_leaf: bool) -> bytes:
-    flag = "31" if len(path) % 2 else "20"
-    return bytes.fromhex((flag[0] if is_leaf else flag[1]) + ("" if len(path) % 2 else "0") + path)
-
-
-def _expand(prefix: bytes) -> tuple[bool, str]:
-    path = prefix.hex()
-    return path[0] in "23", path[1:] if path[0] in "13" else path[2:]
 
 
 class LedgerTrie(HexaryTrie):  # type: ignore[misc] # the trie library is untyped
@@ -139,11 +68,11 @@ class LedgerTrie(HexaryTrie):  # type: ignore[misc] # the trie library is untype
         with suppress(KeyError):  # a node is missing: the library names it
             node = self._peek(self.root_hash)
             while type(node) is list:
-                if len(node) == _BRANCH_ITEMS and at < len(path):
+                if len(node) == BRANCH_ITEMS and at < len(path):
                     node = self._peek(node[int(path[at], 16)])
                     at += 1
                     continue
-                is_leaf, part = _expand(node[0]) if len(node) == _PAIR_ITEMS else (False, path)
+                is_leaf, part = expand_path(node[0]) if len(node) == _PAIR_ITEMS else (False, path)
                 if is_leaf:
                     return bytes(node[1]) if path[at:] == part else b""
                 if len(node) != _PAIR_ITEMS or not path.startswith(part, at):
@@ -182,29 +111,29 @@ class LedgerTrie(HexaryTrie):  # type: ignore[misc] # the trie library is untype
     def _put(self, reference: Any, path: str, value: bytes) -> Any:
         node = self.get_node(reference)
         if node == BLANK_NODE:
-            return [_compact(path, is_leaf=True), value]
-        if type(node) is not list or len(node) not in {_PAIR_ITEMS, _BRANCH_ITEMS}:
+            return [compact_path(path, is_leaf=True), value]
+        if type(node) is not list or len(node) not in {_PAIR_ITEMS, BRANCH_ITEMS}:
             raise InvalidNode("Unable to determine node type")
         if self.is_pruning and type(reference) is bytes:
             self._pending_prune_keys[reference] += 1
-        if len(node) == _BRANCH_ITEMS:
+        if len(node) == BRANCH_ITEMS:
             if path:
                 at = int(path[0], 16)
                 node[at] = self._persist_node(self._put(node[at], path[1:], value))
             else:
                 node[-1] = value
             return node
-        is_leaf, part = _expand(node[0])
+        is_leaf, part = expand_path(node[0])
         if is_leaf and part == path:
             return [node[0], value]
         if not is_leaf and path.startswith(part):
             return [node[0], self._persist_node(self._put(node[1], path[len(part) :], value))]
         differs = (one != other for one, other in zip(part, path, strict=False))
         shared = next((n for n, is_other in enumerate(differs) if is_other), min(len(part), len(path)))
-        branch = [b""] * _BRANCH_ITEMS
+        branch = [b""] * BRANCH_ITEMS
         self._hang(branch, part[shared:], node[1], is_leaf=is_leaf)
         self._hang(branch, path[shared:], value, is_leaf=True)
-        return [_compact(path[:shared], is_leaf=False), self._persist_node(branch)] if shared else branch
+        return [compact_path(path[:shared], is_leaf=False), self._persist_node(branch)] if shared else branch
 
     def _hang(self, branch: list[Any], path: str, item: Any, *, is_leaf: bool) -> None:
         if not path:
@@ -212,7 +141,7 @@ class LedgerTrie(HexaryTrie):  # type: ignore[misc] # the trie library is untype
         elif len(path) == 1 and not is_leaf:
             branch[int(path, 16)] = item
         else:
-            branch[int(path[0], 16)] = self._persist_node([_compact(path[1:], is_leaf=is_leaf), item])
+            branch[int(path[0], 16)] = self._persist_node([compact_path(path[1:], is_leaf=is_leaf), item])
 
     def _node_to_db_mapping(self, node: Any) -> Any:
         validate_is_node(node)

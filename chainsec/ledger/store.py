@@ -16,6 +16,7 @@ from eth.db.backends.base import BaseAtomicDB
 
 from chainsec.errors import LedgerError
 from chainsec.ledger import logindex
+from chainsec.ledger.dump import Dump
 from chainsec.ledger.logindex import LogIndex, LogRow, TransactionRow
 from chainsec.ledger.seal import broken_page, remove_seal, wal_path, write_seal
 
@@ -39,6 +40,7 @@ ROWS = {
     "logs": "SELECT * FROM logs ORDER BY block, position",
 }
 _ERASE = ("DELETE FROM settings", "DELETE FROM records", "DELETE FROM transactions", "DELETE FROM logs")
+_NOTHING = Dump([], [], [], [])
 _CACHED_RECORDS = 50_000
 _CHECKPOINT_BYTES = 64 * 2**20
 
@@ -177,9 +179,7 @@ class Store(BaseAtomicDB):  # type: ignore[misc] # py-evm is untyped
         Raises:
             LedgerError: SQLite could not write; nothing has changed on disk.
         """
-        undo: dict[bytes, bytes | None] = {}
-        if self._undo is not None:
-            undo = {key: self._stored(key) for key in self._overlay}
+        undo = None if self._undo is None else {key: self._stored(key) for key in self._overlay}
         with self._transaction():
             self._write(self._overlay)
             self.index.add(transactions, logs)
@@ -191,7 +191,7 @@ class Store(BaseAtomicDB):  # type: ignore[misc] # py-evm is untyped
             else:
                 self._remember(key, value)
         self._overlay = {}
-        if self._undo is not None:
+        if self._undo is not None and undo is not None:
             self._undo[height] = undo
         with suppress(OSError, sqlite3.Error):  # the block stands; folding the log into the file can wait
             if self.path is not None and wal_path(self.path).stat().st_size > _CHECKPOINT_BYTES:
@@ -201,12 +201,13 @@ class Store(BaseAtomicDB):  # type: ignore[misc] # py-evm is untyped
         """Forget everything since the last commit."""
         self._overlay = {}
 
-    def keep_undo(self, *, is_kept: bool) -> None:
-        """Start or stop to keep, in memory, what ``cut_back`` needs."""
-        if not is_kept:
+    def keep_undo(self, above: int | None) -> None:
+        """Keep, in memory, what ``cut_back`` needs to go back to block ``above``; None keeps nothing."""
+        if above is None:
             self._undo = None
-        elif self._undo is None:
-            self._undo = OrderedDict()
+            return
+        kept = {} if self._undo is None else self._undo
+        self._undo = OrderedDict((number, undo) for number, undo in kept.items() if number > above)
 
     def cut_back(self, height: int) -> None:
         """Take back every block above ``height``: its records as they were before, its index rows gone.
@@ -234,14 +235,29 @@ class Store(BaseAtomicDB):  # type: ignore[misc] # py-evm is untyped
         for number in above:
             del undo[number]
 
+    @contextmanager
+    def replacing(self, dump: Dump = _NOTHING) -> Iterator[None]:
+        """Put other rows in the place of all there are; an error inside leaves everything as it was."""
+        try:
+            with self._transaction():
+                for statement in _ERASE:
+                    self._db.execute(statement)
+                self._overlay = {}
+                self._cache.clear()
+                self._db.executemany("INSERT INTO settings VALUES (?,?)", dump.settings)
+                self._db.executemany("INSERT INTO records VALUES (?,?)", dump.records)
+                self.index.add(dump.transactions, dump.logs)
+                yield
+        except BaseException:
+            self._overlay = {}
+            self._cache.clear()
+            raise
+        self._undo = None
+
     def erase(self) -> None:
         """Remove every record, row and setting: the store is as new."""
-        with self._transaction():
-            for statement in _ERASE:
-                self._db.execute(statement)
-        self._overlay = {}
-        self._cache.clear()
-        self._undo = None if self._undo is None else OrderedDict()
+        with self.replacing():
+            pass
 
     def close(self) -> None:
         """Fold the write-ahead log into the file, so that it stands alone, and seal its pages.
@@ -261,6 +277,8 @@ class Store(BaseAtomicDB):  # type: ignore[misc] # py-evm is untyped
         self._db.close()
 
     def _stored(self, key: bytes) -> bytes | None:
+        if key in self._cache:
+            return self._cache[key]
         row = self._db.execute("SELECT value FROM records WHERE key = ?", (key,)).fetchone()
         return None if row is None else row[0]
 

@@ -18,7 +18,8 @@ from rlp.sedes import big_endian_int
 from trie import HexaryTrie
 from trie.exceptions import InvalidNode, MissingTrieNode
 
-from chainsec.ledger.state import LedgerState, LedgerTrie, decode_integer, decode_node, encode_node
+from chainsec.ledger.state import LedgerState, LedgerTrie
+from chainsec.ledger.trienodes import decode_integer, decode_node, encode_node
 
 ADDRESSES = [bytes([n]) * 20 for n in range(1, 6)]
 items = st.sampled_from([b"", bytes(32), b"\x05", b"\x80", b"\x37" * 31]) | st.binary(max_size=60)

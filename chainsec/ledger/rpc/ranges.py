@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 __all__ = ["LogRanges"]
 
 _WIDEST_BLOCKS = 100_000
-_GROWTH = 2
+_GROWTH_RATE = 0.25
+"""Slow enough that a limit, once found, is run into only now and then."""
 
 
 class LogRanges:
@@ -35,7 +36,7 @@ class LogRanges:
     ...         raise RpcError("eth_getLogs", {"code": -32005, "message": "at most 10 blocks"})
     ...     return list(range(first, last + 1))
     >>> ranges = LogRanges(widest_blocks=64)
-    >>> ranges.read(fetch, 1, 40) == list(range(1, 41)), ranges.width_blocks <= 16
+    >>> ranges.read(fetch, 1, 40) == list(range(1, 41)), ranges.width_blocks <= 20
     (True, True)
     """
 
@@ -66,6 +67,7 @@ class LogRanges:
                     raise
                 self.width_blocks = (last - first + 1) // 2
                 continue
-            self.width_blocks = min(self._widest_blocks, self.width_blocks * _GROWTH)
+            wider = self.width_blocks + 1 + int(self.width_blocks * _GROWTH_RATE)
+            self.width_blocks = min(self._widest_blocks, wider)
             first = last + 1
         return found

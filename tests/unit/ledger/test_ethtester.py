@@ -2,7 +2,8 @@ import pytest
 from eth_tester.utils.backend_testing import BaseTestBackendDirect
 from web3.exceptions import ContractCustomError, ContractLogicError, ContractPanicError
 
-from chainsec.ledger.ethtester import LedgerBackend, LedgerTester
+from chainsec.ledger.ethbackend import LedgerBackend
+from chainsec.ledger.ethtester import LedgerTester
 from chainsec.ledger.evm import Genesis
 from chainsec.ledger.local import DEVELOPMENT_ACCOUNTS, LocalEngine
 from chainsec.ledger.store import Store

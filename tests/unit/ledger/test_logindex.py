@@ -99,6 +99,54 @@ def test_address_and_topics_may_be_one_many_or_any(bench):
     assert engine.logs(number, number - 1) == []
 
 
+SKEWED_EVENTS = 20_000
+
+
+@pytest.fixture(scope="module")
+def skewed():
+    """20,000 events, 20 a block: half from one contract, nearly all with one first topic, half with each last one."""
+    index = filled([])
+    index._db.execute("BEGIN")
+    for block in range(SKEWED_EVENTS // 20):
+        rows = []
+        for position in range(20):
+            n = 20 * block + position
+            address = bytes(20) if n % 2 else (1 + n // 2 % 99).to_bytes(20)
+            first = min(n % 10, 1)
+            topics = [keccak(b"%d %d" % pair) for pair in ((0, first), (1, n % 200), (2, n // 7 % 200), (3, n % 2))]
+            rows.append(LogRow(block, position, position, bytes(32), address, *topics, b""))
+        index.add([], rows)
+    index._db.execute("COMMIT")
+    return index
+
+
+def word(place, number):
+    return [keccak(b"%d %d" % (place, number))]
+
+
+@pytest.mark.parametrize(
+    ("blocks", "addresses", "topics", "matches"),
+    [
+        ((0, 999), [bytes(20)], [word(0, 1), word(1, 3)], 100),
+        ((0, 999), [], [[], [], word(2, 5)], 105),
+        ((500, 509), [bytes(20)], [], 100),
+        ((500, 509), [bytes(20)], [word(0, 1)], 100),
+        ((500, 509), [], [[], [], [], word(3, 1)], 100),
+        ((0, 999), [(7).to_bytes(20)], [word(0, 1)], 81),
+        ((0, 999), [], [[], [], word(2, 5), word(3, 0)], 45),
+        ((0, 999), [(7).to_bytes(20), (8).to_bytes(20)], [[], [], [], word(3, 0)], 202),
+        ((990, 2**70), [], [word(0, 1)], 180),
+    ],
+)
+def test_a_search_looks_at_few_more_rows_than_it_finds(skewed, blocks, addresses, topics, matches):
+    steps = []
+    skewed._db.set_progress_handler(lambda: steps.append(0), 100)
+    found = skewed.search(*blocks, addresses, topics)
+    skewed._db.set_progress_handler(None, 0)
+    assert len(found) == matches
+    assert 100 * len(steps) < 30_000  # SQLite's instructions; by a wrong index they are 70,000 to 260,000
+
+
 @pytest.mark.parametrize("topic", ["topic0", "topic1", "topic2", "topic3"])
 def test_every_topic_is_searched_through_an_index(topic):
     index = filled([])

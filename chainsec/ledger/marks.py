@@ -1,0 +1,78 @@
+"""Keeps the points of a chain to which it can go back, in bounded memory however many are marked.
+
+Layer: ledger. Not here: going back (``local``), what going back takes (``store``).
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from dataclasses import dataclass
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any
+
+from chainsec.errors import LedgerError
+
+if TYPE_CHECKING:
+    from chainsec.ledger.pool import Pool
+
+__all__ = ["Marks", "Point"]
+
+_KEPT_POINTS = 1_000
+
+
+@dataclass
+class Point:
+    """Where the marks ``first`` to ``last`` go back to: a height, the header after it, and what waited then."""
+
+    height: int
+    header: Any
+    pool: Pool
+    first: int
+    last: int
+
+
+class Marks:
+    """Numbers for points of a chain. A number is never given twice; the points are in the order of the chain.
+
+    >>> from chainsec.ledger.pool import Pool
+    >>> marks = Marks()
+    >>> marks.add(4, None, Pool()), marks.add(4, None, Pool()), marks.lowest
+    (1, 2, 4)
+    """
+
+    def __init__(self) -> None:
+        self._points: list[Point] = []
+        self._next = 1
+
+    @property
+    def lowest(self) -> int | None:
+        """The least height of a point; None where there is no point."""
+        return self._points[0].height if self._points else None
+
+    def add(self, height: int, header: Any, pool: Pool) -> int:
+        """Return a new mark; the oldest points go once there are more than a thousand."""
+        mark, self._next = self._next, self._next + 1
+        top = self._points[-1] if self._points else None
+        if top and (top.height, top.last, len(top.pool), len(pool)) == (height, mark - 1, 0, 0):
+            top.last = mark
+        else:
+            self._points.append(Point(height, header, pool.copy(), mark, mark))
+            del self._points[:-_KEPT_POINTS]
+        return mark
+
+    def go_back(self, mark: int) -> Point:
+        """Return the point of ``mark`` and forget every later mark.
+
+        Raises:
+            LedgerError: no such mark, or it was forgotten.
+        """
+        place = bisect_right(self._points, mark, key=attrgetter("first")) - 1
+        if place < 0 or mark > self._points[place].last:
+            raise LedgerError(f"no snapshot {mark}", snapshot=mark)
+        del self._points[place + 1 :]
+        self._points[place].last = mark
+        return self._points[place]
+
+    def clear(self) -> None:
+        """Forget every mark."""
+        self._points.clear()
