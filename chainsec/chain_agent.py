@@ -43,9 +43,15 @@ def request_of(arguments: Mapping[str, Any]) -> AccessRequest:
     )
 
 
-def filings_of(events: Iterable[Event], engine: Engine) -> list[Filing]:
-    """Return the requests that ``AccessRequested`` events state, with their blocks and those blocks' times."""
-    times: dict[int, int] = {}
+def filings_of(events: Iterable[Event], engine: Engine, known: Iterable[Block] = ()) -> list[Filing]:
+    """Return the requests that ``AccessRequested`` events state, with their blocks and those blocks' times.
+
+    Args:
+        events: in chain order.
+        engine: asked for blocks.
+        known: blocks that it need not be asked for.
+    """
+    times = {block.number: block.timestamp for block in known}
     filings = []
     for event in events:
         number = event.block_number
@@ -111,7 +117,8 @@ class ChainRequests:
         if self._newest is not None and not _stands(self._newest, engine):
             self.cursor, self._newest = 0, None
             self._admission, self._sensitivities = self._new_admission(), {}
-        first, last = self.cursor + 1, min(self._client.at, engine.final_block())
+        at = self._client.at
+        first, last = self.cursor + 1, min(at, engine.final_block())
         if last < first:
             return []
         newest = engine.block(last)
@@ -119,9 +126,10 @@ class ChainRequests:
         self._follow_assets(first, last)
         self._admission.follow(deployment.identity.contract, deployment.consent.contract, first, last)
         grants = deployment.access.contract
-        decided = {event.args["request"] for event in grants.events("AccessDecided", first, self._client.at)}
+        decided = {event.args["request"] for event in grants.events("AccessDecided", first, at)}
         # those that are decided tie names to accounts as well
-        joined = [self._join(filing) for filing in filings_of(grants.events("AccessRequested", first, last), engine)]
+        requested = grants.events("AccessRequested", first, last)
+        joined = [self._join(filing) for filing in filings_of(requested, engine, [newest])]
         found = [item for item in joined if item.request.id not in decided and item.request.id not in self._handed_out]
         self._handed_out.update(item.request.id for item in found)
         self.cursor, self._newest = last, newest

@@ -178,16 +178,17 @@ class Acquaintance:
         """Return how much the team, and anybody else, lately saw the subject, and how alike their contacts are."""
         team = everybody = company = 0.0
         my_length = self._length(values[0])
+        my_team = [values[i] for i in self.plan.team]
         for other, contact in self._visitors.get(values[self.plan.subject], {}).items():
             weight = _fade(contact, now_s)
             if other == values[0] or weight < _FAINT:
                 continue
             everybody += weight
-            if all(values[i] == told for i, told in zip(self.plan.team, self._paths[other].team, strict=True)):
+            if self._paths[other].team == my_team:
                 team += weight
             theirs = self._contacts[other]
             few, many = (own, theirs) if len(own) < len(theirs) else (theirs, own)
-            shared = math.fsum(pair[0] * many[name][0] for name, pair in few.items() if name in many)
+            shared = math.fsum([pair[0] * many[name][0] for name, pair in few.items() if name in many])
             if shared:
                 company += weight * shared / (my_length * self._length(other))
         return team, everybody, company

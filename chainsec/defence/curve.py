@@ -13,8 +13,13 @@ from functools import cached_property
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+import numpy as np
+import numpy.typing as npt
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+Vector = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -45,7 +50,8 @@ class Curve:
             raise ValueError("a curve needs finite knots")
 
     @cached_property
-    def _slopes(self) -> list[float]:
+    def slopes(self) -> list[float]:
+        """The rise per unit between each knot and the next."""
         knots = [*zip(self.xs, self.ys, strict=True)]
         return [(y1 - y0) / (x1 - x0) for (x0, y0), (x1, y1) in pairwise(knots)]
 
@@ -57,8 +63,22 @@ class Curve:
         if right == len(self.xs):
             return self.ys[-1]
         left = right - 1
-        found, highest = self.ys[left] + (x - self.xs[left]) * self._slopes[left], self.ys[right]
+        found, highest = self.ys[left] + (x - self.xs[left]) * self.slopes[left], self.ys[right]
         return min(highest, found)
+
+    @cached_property
+    def _arrays(self) -> tuple[Vector, Vector, Vector]:
+        return np.array(self.xs), np.array([*self.ys, self.ys[-1]]), np.array([*self.slopes, 0.0])
+
+    def at_each(self, values: Vector) -> Vector:
+        """Return the values at several points, bit for bit those of ``at``; shape (n,) to shape (n,)."""
+        xs, ys, slopes = self._arrays
+        right = xs.searchsorted(values, side="right")
+        left = np.maximum(right - 1, 0)
+        found: Vector = np.minimum(ys[left] + (values - xs[left]) * slopes[left], ys[right])
+        # past the last knot the slope is 0; before the first one it must not count
+        found[right == 0] = ys[0]
+        return found
 
     def to_json(self) -> list[list[float]]:
         """Return the knots as JSON values."""

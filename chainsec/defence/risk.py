@@ -10,6 +10,8 @@ import math
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
+
 from chainsec.defence.acquaintance import Acquaintance, TiePlan
 from chainsec.defence.behaviour import Habits
 from chainsec.defence.curve import Curve
@@ -112,6 +114,10 @@ class EvidenceRiskModel:
         self._evidence_names = [tuple(f"{name}:{kind}" for kind in EVIDENCE) for name in plan.names]
         evidence_names = {name for names in self._evidence_names for name in names}
         self._names = frozenset(novel.signals) | frozenset(known.weights) | evidence_names | {SIGNAL}
+        self._ordered = sorted(self._names)
+        places = {name: place for place, name in enumerate(self._ordered)}
+        self._known_at = [places[name] for name in known.weights]
+        self._novel_at = [places[name] for name in novel.signals]
         self._model_file = canonical_json(self._describe())
         self.digest = "0x" + keccak(self._model_file).hex()
 
@@ -150,13 +156,17 @@ class EvidenceRiskModel:
         """
         weighed = self._weigh(features)
         known, novel, held, score = weighed.known, weighed.novel, weighed.held, weighed.score
-        moved = [(SIGNAL, score - _join(known, novel, 0.0))] if held else []
-        shares = {name: share for name, share in weighed.added.items() if share}
-        rarities = {name: bits for name, bits in weighed.bits.items() if bits}
-        for name in shares.keys() | rarities.keys():
-            left_known = self.known.calibration.at(weighed.margin - shares[name]) if name in shares else known
-            left_novel = self.novel.risk.at(weighed.total - rarities[name]) if name in rarities else novel
-            moved.append((name, score - _join(left_known, left_novel, held)))
+        shares, rarities = np.zeros(len(self._ordered)), np.zeros(len(self._ordered))
+        shares[self._known_at] = [*weighed.added.values()]
+        rarities[self._novel_at] = [*weighed.bits.values()]
+        left_known = self.known.calibration.at_each(weighed.margin - shares)
+        left_novel = self.novel.risk.at_each(weighed.total - rarities)
+        without = score - (1.0 - (1.0 - left_known) * (1.0 - left_novel) * (1.0 - held))
+        counting = np.flatnonzero((shares != 0) | (rarities != 0))
+        first = counting[np.argsort(-np.abs(without[counting]), kind="stable")][:limit]
+        moved = [(self._ordered[place], float(without[place])) for place in first]
+        if held:
+            moved.append((SIGNAL, score - _join(known, novel, 0.0)))
         return sorted(moved, key=lambda pair: (-abs(pair[1]), pair[0]))[:limit]
 
     def _weigh(self, features: Mapping[str, float]) -> _Weighed:

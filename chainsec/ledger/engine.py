@@ -121,6 +121,10 @@ class Engine(Protocol):
         """Whether ``mine`` makes a block at once and of the time asked for; otherwise the network makes them."""
 
     @property
+    def rewinds(self) -> int:
+        """How often ``revert`` or ``load`` put the chain back: what was counted on it before is void."""
+
+    @property
     def chain_id(self) -> int:
         """EIP-155 identifier."""
 

@@ -89,6 +89,7 @@ class LocalEngine(ChainReader):
         self.accounts = tuple(accounts)
         self.pool = Pool()
         self._marks = Marks()
+        self.rewinds = 0
         if store.setting("genesis") is None:
             self._create()
         else:
@@ -214,6 +215,7 @@ class LocalEngine(ChainReader):
             self.chain.header = point.header
             self.forget(above=point.height)
         self.pool = point.pool.copy()
+        self.rewinds += 1
 
     def reset(self) -> None:
         """Go back to the first block, with an empty pool and no snapshots."""
@@ -241,6 +243,7 @@ class LocalEngine(ChainReader):
         self.pool = Pool()
         self._marks.clear()
         self.forget()
+        self.rewinds += 1
 
     def close(self) -> None:
         """Fold everything into the file."""

@@ -58,6 +58,7 @@ class Outbox:
         self._clock = clock
         self._sleep = sleep
         self._nonces: dict[Address, int] = {}
+        self._rewinds = engine.rewinds
         self._unsettled: dict[Hash32, SignedTransaction] = {}
         self._unfinal: dict[Hash32, tuple[SignedTransaction, int]] = {}
 
@@ -159,7 +160,11 @@ class Outbox:
         return len(lost)
 
     def _next_nonce(self, address: Address) -> int:
-        # a chain that makes blocks on command can be put back as well, and then only it knows
-        if not self._is_replay and (self._engine.makes_blocks or address not in self._nonces):
-            return self._engine.next_nonce(address)
-        return self._nonces.get(address, 0)
+        if self._is_replay:
+            return self._nonces.get(address, 0)
+        if self._rewinds != self._engine.rewinds:
+            self._nonces.clear()
+            self._rewinds = self._engine.rewinds
+        if address not in self._nonces:
+            self._nonces[address] = self._engine.next_nonce(address)
+        return self._nonces[address]

@@ -62,6 +62,7 @@ class RpcEngine(RpcReader):
         self._waiting: dict[Hash32, bytes] = {}
         self._marks: dict[int, tuple[Any, Block, dict[Hash32, bytes]]] = {}
         self._next_mark = 1
+        self.rewinds = 0
 
     @property
     def makes_blocks(self) -> bool:
@@ -82,7 +83,21 @@ class RpcEngine(RpcReader):
 
     def head(self) -> Block:
         """Return the newest block. Raises ``ChainTakenBack`` where a commanded node has lost blocks."""
+        newest = self._standing_head
+        if newest is not None:
+            return newest
         return self._keep_up(read_block(self._caller.ask(*_NEWEST)))
+
+    @property
+    def _standing_head(self) -> Block | None:
+        """The newest block of a node that makes none unasked and has been there ever since; None has to be asked."""
+        is_sure = self._development is not None and self._development.is_there_still
+        return self._reached if is_sure else None
+
+    def block(self, number: int) -> Block:
+        """Return a block by number."""
+        newest = self._standing_head
+        return newest if newest is not None and newest.number == number else super().block(number)
 
     def _keep_up(self, newest: Block) -> Block:
         """Note the newest block of a commanded node, once it was held against the one that was the newest before."""
@@ -96,7 +111,7 @@ class RpcEngine(RpcReader):
         """Raise ``ChainTakenBack`` where a block that was the newest is no longer on the chain."""
         if (newest.number, newest.hash) == (last.number, last.hash):
             return
-        if newest.number <= last.number or self.block(last.number).hash != last.hash:
+        if newest.number <= last.number or super().block(last.number).hash != last.hash:
             raise ChainTakenBack(
                 f"{self.url}: block {last.number} is gone; the newest is block {newest.number}", number=last.number
             )
@@ -107,17 +122,17 @@ class RpcEngine(RpcReader):
             self._compare(read_block(self._caller.ask(*_NEWEST)), self._reached)
 
     def _last_up_to(self, number: int) -> int:
-        # a commanded node makes no blocks unasked, and one that has lost some is found out with the next
-        if self._reached is not None and number <= self._reached.number:
-            return number
-        return super()._last_up_to(number)
+        newest = self._standing_head
+        return super()._last_up_to(number) if newest is None else min(number, newest.number)
 
     def final_block(self) -> int:
         """Return the number of the newest final block."""
         if self.finality == "finalized":
             return read_block(self._caller.ask(*_FINALIZED)).number
         behind = 0 if self.finality == "immediate" else self.finality
-        return max(0, read_quantity(self._caller.ask("eth_blockNumber")) - behind)
+        newest = self._standing_head
+        height = read_quantity(self._caller.ask("eth_blockNumber")) if newest is None else newest.number
+        return max(0, height - behind)
 
     def send(self, raw: bytes) -> Hash32:
         """Put a signed transaction into the node's pool; one that it knows already counts as sent."""
@@ -210,6 +225,7 @@ class RpcEngine(RpcReader):
         mark, head, waiting = self._marks[snapshot]
         self._marks = {number: kept for number, kept in self._marks.items() if number < snapshot}
         development.go_back(mark)
+        self.rewinds += 1
         self._reached, self._waiting = head, {}
         self._marks[snapshot] = (development.mark(), head, waiting)
         if waiting:
@@ -226,6 +242,7 @@ class RpcEngine(RpcReader):
         development.load(dump)
         development.drop_waiting()
         self._reached, self._waiting, self._marks = None, {}, {}
+        self.rewinds += 1
 
     def _commanded(self, what: str) -> DevelopmentNode:
         if self._development is None:
