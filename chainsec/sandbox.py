@@ -118,12 +118,17 @@ class Sandbox:
     @property
     def parties(self) -> Parties:
         """Everybody whose introduction stands on chain, and all keys."""
-        at = self.client.at
-        while self._introductions and self._introductions[0][0] < at:
-            _, transaction, enter = self._introductions.pop(0)
-            receipt = self.engine.receipt(transaction)
-            if receipt is not None and receipt.status:
+        if not self._introductions:
+            return self._parties
+        at, waiting = self.client.at, []
+        for introduction in self._introductions:
+            since, transaction, enter = introduction
+            receipt = self.engine.receipt(transaction) if since < at else None
+            if receipt is None:
+                waiting.append(introduction)
+            elif receipt.status:
                 enter()
+        self._introductions = waiting
         return self._parties
 
     @property
@@ -150,9 +155,9 @@ class Sandbox:
 
     def introduce_organisation(self, name: str) -> None:
         """Send what ``add_organisation`` sends, without making a block; it is known from the next block on."""
-        gateway = self.gateway(name).address
+        at, gateway = self.client.at, self.gateway(name).address
         sent = self.deployment.identity.add_gateway(self.account(name), gateway, valid_s=MEMBERSHIP_S)
-        self._introductions.append((self.client.at, sent, lambda: self._parties.enter_organisation(name)))
+        self._introductions.append((at, sent, lambda: self._parties.enter_organisation(name)))
 
     def add_member(self, organisation: str, name: str) -> Account:
         """Let ``name`` act for ``organisation``; return the member's key. Somebody may act for several.
@@ -172,9 +177,9 @@ class Sandbox:
             UnknownParty: the organisation was not introduced.
         """
         self.parties.require_organisation(organisation)
-        member = self.account(name).address
+        at, member = self.client.at, self.account(name).address
         sent = self.deployment.identity.add_member(self.account(organisation), member, valid_s=MEMBERSHIP_S)
-        self._introductions.append((self.client.at, sent, lambda: self._parties.enter_member(organisation, name)))
+        self._introductions.append((at, sent, lambda: self._parties.enter_member(organisation, name)))
 
     def add_asset(self, owner: str, content: bytes, *, sensitivity: int) -> Hash32:
         """Register ``content`` (only its hash goes on chain) and return the asset's identifier.

@@ -16,6 +16,8 @@ from chainsec.ledger.contract import Contract, deployment_data, revert_reason
 from chainsec.ledger.outbox import Message, Outbox
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from chainsec.ledger.account import Account
     from chainsec.ledger.artifact import Artifact
     from chainsec.ledger.engine import Block, Engine, Receipt
@@ -134,14 +136,24 @@ class Client:
         self._reached = block or self.engine.block(max(receipt.block_number for receipt in receipts))
         self.transactions += len(receipts)
         self.gas_used += sum(receipt.gas_used for receipt in receipts)
+        self._require_success(receipts)
+        return receipts
+
+    def _require_success(self, receipts: Sequence[Receipt]) -> None:
         for receipt in receipts:
             if not receipt.status:
                 raise revert_reason(self.engine, receipt.transaction_hash, self._contracts)
-        return receipts
 
     def mend(self) -> int:
-        """Send again what a reorganisation has thrown out of the chain; return how many transactions that were."""
-        return self._outbox.mend()
+        """Send again what a reorganisation has thrown out of the chain; return how many transactions that were.
+
+        Raises:
+            ContractReverted: one of them fails where it stands now.
+            LedgerError: one was not mined in time, or somebody else has used its nonce.
+        """
+        receipts = self._outbox.mend()
+        self._require_success(receipts)
+        return len(receipts)
 
     def deploy(self, account: Account, artifact: Artifact, *arguments: Any) -> Contract:
         """Deploy a contract, in one block with whatever else was sent, and return its binding.

@@ -103,61 +103,82 @@ class Outbox:
         Raises:
             LedgerError: the block that was made, or the blocks that came, left something out.
         """
-        begun = self._clock()
-        while True:
-            found = self._engine.receipts(sent)
-            receipts = [receipt for receipt in found if receipt is not None]
-            if len(receipts) == len(sent):
-                break
-            if self._engine.makes_blocks:
-                head = self._engine.head().number
-                raise LedgerError(f"block {head} holds {len(receipts)} of {len(sent)} transactions", block=head)
-            if self._clock() - begun > self._patience_s:
-                raise LedgerError(
-                    f"{len(receipts)} of {len(sent)} transactions were mined within {self._patience_s:g} s",
-                    mined=len(receipts),
-                    sent=len(sent),
-                )
-            self._send_again([key for key, receipt in zip(sent, found, strict=True) if receipt is None])
-            self._sleep(_LOOK_EVERY_S)
+        receipts = self._await(sent)
         for receipt in receipts:
             transaction = self._unsettled.pop(receipt.transaction_hash)
             if not self._engine.makes_blocks:
                 self._unfinal[transaction.hash] = (transaction, receipt.block_number)
         return receipts
 
-    def mend(self) -> int:
-        """Send again what a reorganisation has thrown out of the chain; return how many transactions that were.
+    def mend(self) -> list[Receipt]:
+        """Send again what a reorganisation has thrown out of the chain, and return the new receipts.
 
-        What became final since is forgotten.
+        What stood in one block before goes out together and is waited for before the next, so that what rests on
+        something earlier finds it there. What became final since is forgotten.
+
+        Raises:
+            LedgerError: it is not mined in time, or somebody else has used its nonce.
         """
         if not self._unfinal:
-            return 0
+            return []
         final = self._engine.final_block()
+        lost: dict[int, list[Hash32]] = {}
         keys = list(self._unfinal)
-        found = self._engine.receipts(keys)
-        for key, receipt in zip(keys, found, strict=True):
-            if receipt is not None and receipt.block_number <= final:
+        for key, receipt in zip(keys, self._engine.receipts(keys), strict=True):
+            transaction, number = self._unfinal[key]
+            if receipt is None:
+                lost.setdefault(number, []).append(key)
+            elif receipt.block_number <= final:
                 del self._unfinal[key]
-        return self._send_again([key for key, receipt in zip(keys, found, strict=True) if receipt is None])
+            else:
+                self._unfinal[key] = (transaction, receipt.block_number)
+        mended: list[Receipt] = []
+        for _, group in sorted(lost.items()):
+            for receipt in self._await(group):
+                self._unfinal[receipt.transaction_hash] = (
+                    self._unfinal[receipt.transaction_hash][0],
+                    receipt.block_number,
+                )
+                mended.append(receipt)
+        return mended
 
-    def _send_again(self, missing: Sequence[Hash32]) -> int:
-        """Send what the engine knows nothing of, each account's in the order of its nonces."""
-        lost = [self._unsettled.get(key) or self._unfinal[key][0] for key in missing]
-        lost = [transaction for transaction in lost if self._engine.transaction(transaction.hash) is None]
-        for transaction in sorted(lost, key=lambda transaction: (transaction.sender, transaction.nonce)):
+    def _await(self, keys: Sequence[Hash32]) -> list[Receipt]:
+        """Return the receipts of transactions; what gets lost on the way is sent again."""
+        begun = self._clock()
+        while True:
+            found = self._engine.receipts(keys)
+            receipts = [receipt for receipt in found if receipt is not None]
+            if len(receipts) == len(keys):
+                return receipts
+            if self._engine.makes_blocks:
+                head = self._engine.head().number
+                raise LedgerError(f"block {head} holds {len(receipts)} of {len(keys)} transactions", block=head)
+            if self._clock() - begun > self._patience_s:
+                raise LedgerError(
+                    f"{len(receipts)} of {len(keys)} transactions were mined within {self._patience_s:g} s",
+                    mined=len(receipts),
+                    sent=len(keys),
+                )
+            self._send_again([key for key, receipt in zip(keys, found, strict=True) if receipt is None])
+            self._sleep(_LOOK_EVERY_S)
+
+    def _send_again(self, missing: Sequence[Hash32]) -> None:
+        """Send what the engine knows nothing of, in the order in which it was sent first."""
+        for key in missing:
+            if self._engine.transaction(key) is not None:
+                continue
+            transaction = self._unsettled.get(key) or self._unfinal[key][0]
             try:
                 self._engine.send(transaction.raw)
             except LedgerError as error:
                 if self._engine.nonce(transaction.sender) <= transaction.nonce:
                     raise
-                if self._engine.receipt(transaction.hash) is None:
+                if self._engine.receipt(key) is None:
                     raise LedgerError(
                         f"another transaction of {transaction.sender} has taken nonce {transaction.nonce}",
                         sender=transaction.sender,
                         nonce=transaction.nonce,
                     ) from error
-        return len(lost)
 
     def _next_nonce(self, address: Address) -> int:
         if self._is_replay:

@@ -108,6 +108,37 @@ def test_a_request_decided_while_it_waited_for_finality_is_not_returned(clinic, 
     assert source.poll() == []
 
 
+def test_where_blocks_are_taken_back_the_cursor_goes_back_and_no_request_comes_twice(clinic):
+    box = clinic.box
+    source = ChainRequests(box.client, box.deployment, box.contexts)
+    early = ask(clinic)
+    mark = box.engine.snapshot()
+    late = ask(clinic, "ben")
+    assert [found.request for found in source.poll()] == [early, late]
+    box.engine.revert(mark)
+    assert source.poll() == []
+    other = ask(clinic, "ben", hours=5)
+    assert [found.request for found in source.poll()] == [other]
+    file(clinic, late)
+    assert source.poll() == []
+    assert source.cursor == box.client.at
+
+
+def test_what_was_followed_in_blocks_that_are_gone_counts_no_longer(clinic):
+    box = clinic.box
+    source = ChainRequests(box.client, box.deployment, box.contexts)
+    mark = box.engine.snapshot()
+    box.deployment.assets.raise_sensitivity(box.keys.steward, clinic.scan, 3)
+    box.client.settle()
+    ask(clinic)
+    [found] = source.poll()
+    assert found.observation.sensitivity == 3
+    box.engine.revert(mark)
+    ask(clinic, hours=5)
+    ask(clinic, "ben")
+    assert [found.observation.sensitivity for found in source.poll()] == [1, 1]
+
+
 def test_the_sensitivity_is_the_latest_one_on_chain(clinic):
     box = clinic.box
     source = ChainRequests(box.client, box.deployment, box.contexts)

@@ -271,6 +271,29 @@ def test_decisions_that_could_not_be_sent_are_sent_again_and_not_made_again(mode
     assert agent.step() == []
 
 
+def test_requests_that_could_not_be_judged_or_written_down_are_not_lost_and_not_scored_twice(model):
+    desk, journal, diary = Desk(), Journal(None), Diary(model)
+    agent = an_agent(diary, Inbox(pending(1), pending(2), pending(3)), desk, receipts=journal)
+    features, append = diary.features, journal.append
+
+    def fail(*_):
+        raise OSError("the disk is full")
+
+    diary.features = lambda observation: features(observation) if observation.id != str(a_request(2).id) else fail()
+    with pytest.raises(OSError, match="full"):
+        agent.step()
+    diary.features = features
+    journal.append = fail
+    with pytest.raises(OSError, match="full"):
+        agent.step()
+    assert len(journal) == len(desk.acts) == 0
+    journal.append = append
+    receipts = agent.step()
+    assert [receipt["request"] for receipt in receipts] == [str(a_request(n).id) for n in (1, 2, 3)]
+    assert diary.calls.count("score") == len(journal) == 3
+    assert agent.step() == []
+
+
 def test_a_threat_is_answered_with_an_alert_and_the_act_under_one_receipt(model):
     item, desk, journal = pending(1), Desk(), Journal(None)
     threat = a_threat(item.request)

@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -33,6 +34,13 @@ def test_a_value_that_everybody_has_is_not_rare():
 def test_a_sampled_curve_stays_near_its_function():
     curve = sample_curve(math.tanh, -4.0, 4.0, 257)
     assert max(abs(curve.at(x / 50) - math.tanh(x / 50)) for x in range(-200, 201)) < 1e-4
+
+
+@given(st.lists(FINITE, max_size=60), st.lists(FINITE, max_size=20))
+def test_many_points_at_once_give_the_very_bits_of_one_after_the_other(sample, points):
+    for curve in (rarity_curve(sample), sample_curve(math.tanh, -4.0, 4.0, 33), Curve((1.0,), (2.0,))):
+        places = [*points, *curve.xs, curve.xs[0] - 1.0, curve.xs[-1] + 1.0]
+        assert curve.at_each(np.array(places)).tolist() == [curve.at(x) for x in places]
 
 
 def test_a_curve_is_flat_outside_its_knots():
