@@ -42,7 +42,10 @@ KINDS_OF_WORK: Sequence[tuple[str, tuple[str, ...]]] = (
     ("SQLite", ("<own>/ledger/store.py", "<own>/ledger/logindex.py")),
     ("EVM", ("<own>/ledger/interpreter.py", "/eth/vm/", "/eth/precompiles/", "<own>/ledger/evm.py")),
     ("blocks and receipts", ("/eth/", "<own>/ledger/local.py", "<own>/ledger/pool.py", "<own>/ledger/reader.py")),
-    ("ABI coding", ("/eth_abi/", "<own>/ledger/codec.py", "<own>/ledger/contract.py", "<own>/services/")),
+    (
+        "ABI coding",
+        ("/eth_abi/", "<own>/ledger/codec.py", "<own>/ledger/words.py", "<own>/ledger/contract.py", "<own>/services/"),
+    ),
     ("journal and receipts", ("<own>/journal.py", "<own>/defence/receipts.py")),
     ("contexts", ("<own>/contexts.py", "<own>/sandbox.py", "<own>/chain_agent.py")),
     ("scoring", ("<own>/defence/", "/sklearn/")),
