@@ -14,6 +14,7 @@ from chainsec.config import AgentSettings
 from chainsec.contexts import Admission, Filing
 from chainsec.defence.agent import PendingRequest
 from chainsec.errors import ChainTakenBack, LedgerError
+from chainsec.ledger.contract import read_events
 from chainsec.primitives import AccessRequest, Address, Hash32, Scope
 
 if TYPE_CHECKING:
@@ -97,6 +98,14 @@ class ChainRequests:
     ) -> None:
         self._client = client
         self._deployment = deployment
+        self._kinds = [
+            (deployment.assets.contract, "AssetRegistered"),
+            (deployment.assets.contract, "SensitivityRaised"),
+            (deployment.identity.contract, "DIDDelegateChanged"),
+            (deployment.consent.contract, "ConsentGiven"),
+            (deployment.access.contract, "AccessRequested"),
+            (deployment.access.contract, "AccessDecided"),
+        ]
         self._new_admission = partial(
             Admission, contexts, has_clock=has_clock, tolerance_s=tolerance_s, offset_s=offset_s
         )
@@ -122,13 +131,16 @@ class ChainRequests:
         if last < first:
             return []
         newest = engine.block(last)
-        deployment = self._deployment
-        self._follow_assets(first, last)
-        self._admission.follow(deployment.identity.contract, deployment.consent.contract, first, last)
-        grants = deployment.access.contract
-        decided = {event.args["request"] for event in grants.events("AccessDecided", first, at)}
+        assets, raised, delegates, consents, requested, decisions = read_events(self._kinds, first, at)
+        decided = {event.args["request"] for event in decisions}
+        # only what is final is followed; nobody decides what is not, but somebody may have decided what is
+        assets, raised, delegates, consents, requested = (
+            [event for event in events if event.block_number <= last]
+            for events in (assets, raised, delegates, consents, requested)
+        )
+        self._follow_assets(assets, raised)
+        self._admission.note(delegates, consents)
         # those that are decided tie names to accounts as well
-        requested = grants.events("AccessRequested", first, last)
         joined = [self._join(filing) for filing in filings_of(requested, engine, [newest])]
         found = [item for item in joined if item.request.id not in decided and item.request.id not in self._handed_out]
         self._handed_out.update(item.request.id for item in found)
@@ -143,11 +155,10 @@ class ChainRequests:
         found = grants.events("AccessRequested", 0, self._client.at, request=Hash32(request_id))
         return request_of(found[0].args) if found else None
 
-    def _follow_assets(self, first: int, last: int) -> None:
-        registry = self._deployment.assets.contract
-        for event in registry.events("AssetRegistered", first, last):
+    def _follow_assets(self, registered: Iterable[Event], raised: Iterable[Event]) -> None:
+        for event in registered:
             self._sensitivities[Hash32(event.args["asset"])] = event.args["sensitivity"]
-        for event in registry.events("SensitivityRaised", first, last):
+        for event in raised:
             self._sensitivities[Hash32(event.args["asset"])] = event.args["to"]
 
     def _join(self, filing: Filing) -> PendingRequest:

@@ -15,14 +15,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from chainsec.defence.observation import Observation
 from chainsec.digest import keccak, parse_canonical
 from chainsec.errors import UnknownPurpose
+from chainsec.ledger.contract import read_events
 from chainsec.primitives import ACTION_SCOPES, Address
 from chainsec.purposes import find_purpose
 from chainsec.services.identity import MEMBER
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
-    from chainsec.ledger.contract import Contract
+    from chainsec.ledger.contract import Contract, Event
     from chainsec.primitives import AccessRequest, Hash32
 
 _FORMAT = 1
@@ -132,11 +133,15 @@ class Admission:
 
     def follow(self, identities: Contract, consents: Contract, first: int, last: int) -> None:
         """Read who vouches for whom in the blocks from ``first`` to ``last``, before requests in them are admitted."""
-        for event in identities.events("DIDDelegateChanged", first, last):
+        self.note(*read_events([(identities, "DIDDelegateChanged"), (consents, "ConsentGiven")], first, last))
+
+    def note(self, delegates: Iterable[Event], consents: Iterable[Event]) -> None:
+        """Learn who vouches for whom from ``DIDDelegateChanged`` and ``ConsentGiven``, each in chain order."""
+        for event in delegates:
             if event.args["delegateType"] == MEMBER:
                 pair = Address(event.args["identity"]), Address(event.args["delegate"])
                 self._members.setdefault(pair, []).append((event.block_number, event.args["validTo"]))
-        for event in consents.events("ConsentGiven", first, last):
+        for event in consents:
             self._known_since.setdefault(Address(event.args["grantee"]), event.block_number)
 
     def admit(self, filing: Filing, sensitivity: int | None) -> tuple[Observation | None, str]:

@@ -86,6 +86,8 @@ def is_too_deep(text: bytes) -> bool:
     >>> is_too_deep(b"[" * 10_000), is_too_deep(b'{"a":[1,"[[["]}')
     (True, False)
     """
+    if text.count(b"[") + text.count(b"{") <= MAX_DEPTH:
+        return False
     depth = 0
     for token in _STRING.sub(b"", text):
         depth += (token in b"[{") - (token in b"]}")

@@ -8,12 +8,12 @@ worth (``novelty``, ``logistic``).
 from __future__ import annotations
 
 import math
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass
-from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 from chainsec.defence.features import DAY_S, HOUR_S, FacetPlan
+from chainsec.defence.profiles import Profile
 from chainsec.defence.window import Step, StepWindow
 
 if TYPE_CHECKING:
@@ -28,8 +28,8 @@ _TEAM_RATE = 0.8  # how much better than chance a requester's usual value must t
 _LEAST_PLACES = 8
 _MOST_VALUES = 12  # facets with more values are names, and names have no profile
 _FAINT = 0.05  # contacts decayed below this are forgotten company
-_PRIOR = 2.0  # sightings that a profile's expectation counts for
 _PEER_FACET = "@role"
+_PROFILE, _NO_PROFILE = "profile", Profile()
 _FINEST = 1e-4  # bits; whole numbers of it add up to the same sum in any order
 
 
@@ -138,20 +138,26 @@ class Acquaintance:
         self.plan = plan
         self._facets = tuple(facets)
         self._action_at = self._facets.index("action") if "action" in self._facets else 0
+        self._reach_names = [
+            (window, *(f"{what}:{window}" for what in ("breadth", "new", "stranger", "unusual")))
+            for window in _WINDOWS_S
+        ]
+        self._fit_names = [f"fit:{self._facets[i]}" for i in plan.profile]
+        self._fact_heads = [(i, f"{i}=") for i in plan.profile]
         self._contacts: dict[str, dict[str, list[float]]] = {}  # requester -> subject -> weight, time
         self._visitors: dict[str, dict[str, list[float]]] = {}  # subject -> requester -> weight, time
         self._paths: dict[str, _Path] = {}
         self._counts: dict[str, int] = {}
+        self._profiles: defaultdict[str, Profile] = defaultdict(Profile)  # by peer group
         self._lengths: dict[str, float] = {}
         self._measured: tuple[Observation, float] | None = None
 
     @property
     def signal_names(self) -> tuple[str, ...]:
         """The names of all measurements, in the order of ``measure``."""
-        windows = [f"{what}:{w}" for w in _WINDOWS_S for what in ("breadth", "new", "stranger", "unusual")]
+        windows = [name for _, *names in self._reach_names for name in names]
         places = [f"{what}:{self._facets[i]}" for i in self.plan.places for what in ("own", "shared", "switch")]
-        fits = [f"fit:{self._facets[i]}" for i in self.plan.profile]
-        return ("tie:own", "tie:team", "tie:share", "tie:company", *windows, *places, *fits)
+        return ("tie:own", "tie:team", "tie:share", "tie:company", *windows, *places, *self._fit_names)
 
     def measure(self, observation: Observation, values: Sequence[str]) -> dict[str, float]:
         """Return the raw measurements; high = unusual."""
@@ -187,8 +193,7 @@ class Acquaintance:
             if self._paths[other].team == my_team:
                 team += weight
             theirs = self._contacts[other]
-            few, many = (own, theirs) if len(own) < len(theirs) else (theirs, own)
-            shared = math.fsum([pair[0] * many[name][0] for name, pair in few.items() if name in many])
+            shared = math.fsum([own[name][0] * theirs[name][0] for name in own.keys() & theirs.keys()])
             if shared:
                 company += weight * shared / (my_length * self._length(other))
         return team, everybody, company
@@ -212,23 +217,21 @@ class Acquaintance:
         self, path: _Path | None, values: Sequence[str], now_s: int, *, is_new: bool, is_stranger: bool
     ) -> dict[str, float]:
         """Return how many subjects, new ones, strangers and unusual actions the last hour, day and week hold."""
-        own_oddity = self._oddity(values)
+        own_oddity, subject = self._oddity(values), values[self.plan.subject]
+        # who asks with an earlier time than before is taken to ask right after
+        at_s = max(now_s, path.last_s) if path else now_s
         found = {}
-        for name in _WINDOWS_S:
-            subjects, new, strangers, oddity = 1, 0, 0, 0
-            if path:
-                # who asks with an earlier time than before is taken to ask right after
-                window, at_s = path.windows[name], max(now_s, path.last_s)
-                subjects, new, strangers, oddity = window.sums(at_s, values[self.plan.subject])
-            found[f"breadth:{name}"] = math.log2(subjects)
-            found[f"new:{name}"] = math.log2(1.0 + new + is_new)
-            found[f"stranger:{name}"] = math.log2(1.0 + strangers + is_stranger)
-            found[f"unusual:{name}"] = math.log2(1.0 + own_oddity + oddity * _FINEST)
+        for window, breadth_name, new_name, stranger_name, unusual_name in self._reach_names:
+            subjects, new, strangers, oddity = path.windows[window].sums(at_s, subject) if path else (1, 0, 0, 0)
+            found[breadth_name] = math.log2(subjects)
+            found[new_name] = math.log2(1.0 + new + is_new)
+            found[stranger_name] = math.log2(1.0 + strangers + is_stranger)
+            found[unusual_name] = math.log2(1.0 + own_oddity + oddity * _FINEST)
         return found
 
     def _oddity(self, values: Sequence[str]) -> float:
         """Return the improbability in bits, beyond the first, of the action among peers for this purpose."""
-        peer = values[self.plan.peer] if self.plan.peer >= 0 else ""
+        peer = self._peer(values)
         counts, action = self._counts, values[self._action_at]
         seen = counts.get(f"act\x1f{peer}\x1f{action}", 0)
         bits = -math.log2((seen + 0.3) / (counts.get(f"act\x1f{peer}", 0) + 1.0))
@@ -250,25 +253,16 @@ class Acquaintance:
             f"switch:{name}": switch,
         }
 
-    def _pairs(self, values: Sequence[str]) -> tuple[str, list[tuple[int, str]]]:
-        peer = values[self.plan.peer] if self.plan.peer >= 0 else ""
-        return f"profile\x1f{peer}", [(i, f"{i}={values[i]}") for i in self.plan.profile]
+    def _facts(self, values: Sequence[str]) -> list[str]:
+        return [head + values[i] for i, head in self._fact_heads]
+
+    def _peer(self, values: Sequence[str]) -> str:
+        return values[self.plan.peer] if self.plan.peer >= 0 else ""
 
     def _fit(self, values: Sequence[str]) -> dict[str, float]:
         """Return, for each facet of the profile, its mean improbability in bits given each other facet, among peers."""
-        counts = self._counts
-        head, facts = self._pairs(values)
-        total = counts.get(head, 0)
-        single = [counts.get(f"{head}\x1f{fact}", 0) for _, fact in facts]
-        expected = [_PRIOR * (count + 0.5) / (total + 3.0) for count in single]
-        bits = [0.0] * len(facts)
-        for a, b in combinations(range(len(facts)), 2):
-            both = counts.get(f"{head}\x1f{facts[a][1]}\x1f{facts[b][1]}", 0)
-            bits[a] -= math.log2((both + expected[a]) / (single[b] + _PRIOR))
-            bits[b] -= math.log2((both + expected[b]) / (single[a] + _PRIOR))
-        return {
-            f"fit:{self._facets[i]}": value / max(1, len(facts) - 1) for (i, _), value in zip(facts, bits, strict=True)
-        }
+        found = self._profiles.get(self._peer(values), _NO_PROFILE).fit(self._facts(values))
+        return dict(zip(self._fit_names, found, strict=True))
 
     def observe(self, observation: Observation, values: Sequence[str]) -> None:
         """Let one request into the memory of contacts, places and profiles."""
@@ -289,24 +283,25 @@ class Acquaintance:
         self._count(values)
 
     def _count(self, values: Sequence[str]) -> None:
-        peer = values[self.plan.peer] if self.plan.peer >= 0 else ""
+        peer = self._peer(values)
         keys = [f"act\x1f{peer}", f"act\x1f{peer}\x1f{values[self._action_at]}"]
         team = "\x1f".join(values[i] for i in self.plan.team)
         for position in self.plan.places:
             name, place = self._facets[position], values[position]
             keys += [f"who\x1f{values[0]}\x1f{name}\x1f{place}", f"who\x1f{values[0]}\x1f{name}"]
             keys += [f"team\x1f{team}\x1f{name}\x1f{place}", f"all\x1f{name}\x1f{place}"]
-        head, facts = self._pairs(values)
-        keys += [head, *(f"{head}\x1f{fact}" for _, fact in facts)]
-        keys += [f"{head}\x1f{a}\x1f{b}" for (_, a), (_, b) in combinations(facts, 2)]
         for key in keys:
             self._counts[key] = self._counts.get(key, 0) + 1
+        self._profiles[peer].count(self._facts(values))
 
     def to_json(self) -> dict[str, Any]:
         """Return the state as JSON values."""
+        counts = dict(self._counts)
+        for peer, profile in self._profiles.items():
+            counts |= {"\x1f".join((_PROFILE, peer, *facts)): count for facts, count in profile.counts()}
         return {
             "contacts": self._contacts,
-            "counts": self._counts,
+            "counts": counts,
             "paths": {name: _describe(path) for name, path in self._paths.items()},
             "visitors": self._visitors,
         }
@@ -318,7 +313,12 @@ class Acquaintance:
         for name, table in (("contacts", memory._contacts), ("visitors", memory._visitors)):
             for key, row in value[name].items():
                 table[key] = {other: list(pair) for other, pair in row.items()}
-        memory._counts = dict(value["counts"])
+        for key, count in value["counts"].items():
+            kind, *parts = key.split("\x1f")
+            if kind == _PROFILE:
+                memory._profiles[parts[0]].put(parts[1:], count)
+            else:
+                memory._counts[key] = count
         for name, (last_s, places, team, steps) in value["paths"].items():
             path = memory._paths[name] = _Path()
             path.last_s, path.places, path.team = last_s, list(places), list(team)

@@ -34,13 +34,14 @@ Moments = npt.NDArray[np.float64]
 class _Circle:
     """What one entity is used to: a requester, an asset, a group of peers, or everybody."""
 
-    __slots__ = ("facets", "hours", "moments", "n_requests")
+    __slots__ = ("facets", "hours", "moments", "n_requests", "weight")
 
     def __init__(self, n_facets: int) -> None:
         self.n_requests = 0
         self.facets: list[dict[str, int]] = [{} for _ in range(n_facets)]
         self.hours = [0] * _HOURS
-        self.moments: Moments | None = None  # shape (3, n_measurements): weight, mean, variance; None where unmeasured
+        self.weight = 0.0
+        self.moments: Moments | None = None  # shape (2, n_measurements): mean, variance; None where unmeasured
 
 
 class _Track:
@@ -75,23 +76,22 @@ class Habits:
         facets: the facets' names, ``requester`` and ``asset`` first.
         has_clock: whether times are times of day.
         reaches: whether each facet is also held against the habits of the asset; otherwise only the requester is.
+
+    ``signal_names`` are the names of all measurements, in the order of ``measure``.
     """
 
     def __init__(self, facets: Sequence[str], *, has_clock: bool, reaches: bool = True) -> None:
         self._facets = tuple(facets)
         self.has_clock = has_clock
-        self._reached = [(i, name) for i, name in enumerate(self._facets) if i != 1 and (reaches or i == 0)]
+        self._held = range(1, len(self._facets))
+        self._reached = [i for i in range(len(self._facets)) if i != 1 and (reaches or i == 0)]
+        habit = [f"habit:{self._facets[i]}" for i in self._held]
+        reach = [f"reach:{self._facets[i]}" for i in self._reached]
+        pace = [f"{what}:{window}" for what in ("rate", "fresh") for window in WINDOWS_S]
+        self.signal_names = (*habit, *reach, *(["hour", *pace, "silence"] if has_clock else []))
         self._peer_at = self._facets.index(_PEER_FACET) if _PEER_FACET in self._facets else None
         self._circles: dict[str, _Circle] = {}
         self._tracks: dict[str, _Track] = {}
-
-    @property
-    def signal_names(self) -> tuple[str, ...]:
-        """The names of all measurements, in the order of ``measure``."""
-        habit = [f"habit:{name}" for i, name in enumerate(self._facets) if i]
-        reach = [f"reach:{name}" for _, name in self._reached]
-        pace = [f"{what}:{window}" for what in ("rate", "fresh") for window in WINDOWS_S]
-        return (*habit, *reach, *(["hour", *pace, "silence"] if self.has_clock else []))
 
     def _lineage(self, values: Sequence[str]) -> list[str]:
         """Return whom to compare with, from everybody to the requester."""
@@ -101,13 +101,12 @@ class Habits:
     def measure(self, observation: Observation, values: Sequence[str]) -> dict[str, float]:
         """Return the raw measurements; high = unusual. Bits for improbability, logarithms for counts and gaps."""
         circles = [self._circles.get(name) for name in self._lineage(values)]
-        found = {f"habit:{name}": self._surprise(circles, i, values[i]) for i, name in enumerate(self._facets) if i}
-        of_asset = [self._circles.get(_EVERYBODY), self._circles.get(f"#{values[1]}")]
-        found.update((f"reach:{name}", self._surprise(of_asset, i, values[i])) for i, name in self._reached)
+        of_asset = [circles[0], self._circles.get(f"#{values[1]}")]
+        found = [*self._surprises(circles, values, self._held), *self._surprises(of_asset, values, self._reached)]
         if self.has_clock:
-            found["hour"] = self._hour_surprise(circles, hour_of_day(observation.time_s))
-            found.update(self._pace(observation.time_s, values[0]))
-        return found
+            found.append(self._hour_surprise(circles, hour_of_day(observation.time_s)))
+            found += self._pace(observation.time_s, values[0])
+        return dict(zip(self.signal_names, found, strict=True))
 
     def departures(self, measured: Mapping[str, float], values: Sequence[str]) -> dict[str, float]:
         """Return each measurement in standard deviations above what is usual for this requester.
@@ -119,11 +118,12 @@ class Habits:
         for name in self._lineage(values):
             circle = self._circles.get(name)
             if circle is not None and circle.moments is not None:
-                counted, usual, spread = circle.moments
-                weight = counted / (counted + _SHRINK)
+                usual, spread = circle.moments
+                weight = circle.weight / (circle.weight + _SHRINK)
                 mean += weight * (usual - mean)
                 variance += weight * (spread - variance)
-        found = np.clip((value - mean) / np.sqrt(variance + 0.1), *_DEPARTURE_RANGE)
+        low, high = _DEPARTURE_RANGE
+        found = np.minimum(np.maximum((value - mean) / np.sqrt(variance + 0.1), low), high)
         return dict(zip(measured, found.tolist(), strict=True))
 
     def observe(
@@ -140,12 +140,12 @@ class Habits:
             circle = self._circle(name)
             self._count(circle, observation, values, 1)
             if circle.moments is None:
-                circle.moments = np.stack([np.zeros(len(value)), value, np.zeros(len(value))])
-            counted, usual, spread = circle.moments
-            counted[:] = np.minimum(counted + 1.0, _MEMORY)
+                circle.moments = np.stack([value, np.zeros(len(value))])
+            usual, spread = circle.moments
+            circle.weight = min(circle.weight + 1.0, _MEMORY)
             step = value - usual
-            usual += step / counted
-            spread += (step * (value - usual) - spread) / counted
+            usual += step / circle.weight
+            spread += (step * (value - usual) - spread) / circle.weight
         self._count(self._circle(f"#{values[1]}"), observation, values, 1)
         if self.has_clock:
             self._advance(observation.time_s, values)
@@ -183,18 +183,20 @@ class Habits:
         circle.hours[hour_of_day(observation.time_s)] += step
 
     @staticmethod
-    def _surprise(circles: Sequence[_Circle | None], position: int, value: str) -> float:
-        """Return the improbability of a facet value in bits, falling back from the last circle to the first."""
+    def _surprises(circles: Sequence[_Circle | None], values: Sequence[str], places: Sequence[int]) -> list[float]:
+        """Return the improbability in bits of the values at ``places``, falling back from last circle to first."""
         everybody = circles[0]
         if everybody is None:
-            return 0.0
-        counts = everybody.facets[position]
-        probability = (counts.get(value, 0) + 0.5) / (everybody.n_requests + 0.5 * (len(counts) + 1))
-        for circle in circles[1:]:
-            if circle is not None:
-                own = circle.facets[position].get(value, 0)
-                probability = (own + _SHRINK * probability) / (circle.n_requests + _SHRINK)
-        return -math.log2(probability)
+            return [0.0] * len(places)
+        closer = [(circle.facets, circle.n_requests + _SHRINK) for circle in circles[1:] if circle is not None]
+        found = []
+        for i in places:
+            value, counts = values[i], everybody.facets[i]
+            probability = (counts.get(value, 0) + 0.5) / (everybody.n_requests + 0.5 * (len(counts) + 1))
+            for facets, divisor in closer:
+                probability = (facets[i].get(value, 0) + _SHRINK * probability) / divisor
+            found.append(-math.log2(probability))
+        return found
 
     @staticmethod
     def _hour_surprise(circles: Sequence[_Circle | None], hour: int) -> float:
@@ -207,16 +209,14 @@ class Habits:
                 probability = (near + _SHRINK * probability) / (circle.n_requests + _SHRINK)
         return -math.log2(probability)
 
-    def _pace(self, now_s: int, requester: str) -> dict[str, float]:
+    def _pace(self, now_s: int, requester: str) -> list[float]:
+        """Return requests and first-time assets in each window, and the longest silence, as logarithms."""
         track = self._tracks.get(requester)
         if track is None:
             counts, gap_h = [0.0] * (2 * len(WINDOWS_S)), 0.0
         else:
             counts, gap_h = track.decayed(now_s), track.longest_gap_h(now_s)
-        names = [f"{what}:{window}" for what in ("rate", "fresh") for window in WINDOWS_S]
-        found = {name: math.log2(1.0 + count) for name, count in zip(names, counts, strict=True)}
-        found["silence"] = math.log2(1.0 + gap_h)
-        return found
+        return [math.log2(1.0 + figure) for figure in (*counts, gap_h)]
 
     def _advance(self, now_s: int, values: Sequence[str]) -> None:
         track = self._tracks.setdefault(values[0], _Track(now_s))
@@ -235,7 +235,9 @@ class Habits:
                 name: {
                     "facets": c.facets,
                     "hours": c.hours,
-                    "moments": {} if c.moments is None else dict(zip(names, c.moments.T.tolist(), strict=True)),
+                    "moments": {}
+                    if c.moments is None
+                    else {name: [c.weight, *pair] for name, pair in zip(names, c.moments.T.tolist(), strict=True)},
                     "requests": c.n_requests,
                 }
                 for name, c in self._circles.items()
@@ -256,7 +258,8 @@ class Habits:
             circle.facets = [dict(counts) for counts in state["facets"]]
             circle.hours = list(state["hours"])
             if state["moments"]:
-                circle.moments = np.array([state["moments"][key] for key in habits.signal_names], dtype=float).T.copy()
+                rows = np.array([state["moments"][key] for key in habits.signal_names], dtype=float)
+                circle.weight, circle.moments = float(rows[0, 0]), rows[:, 1:].T.copy()
             circle.n_requests = state["requests"]
         for name, state in value["tracks"].items():
             track = habits._tracks[name] = _Track(state["last_s"])

@@ -90,6 +90,36 @@ class Curve:
         return cls(tuple(value[0]), tuple(value[1]))
 
 
+class Bundle:
+    """One or more curves that are read together, each at a point of its own.
+
+    >>> Bundle([Curve((0.0, 2.0), (0.0, 1.0)), Curve((1.0,), (7.0,))]).at(np.array([0.5, 0.0])).tolist()
+    [0.25, 7.0]
+    """
+
+    def __init__(self, curves: Sequence[Curve]) -> None:
+        width = max(len(curve.xs) for curve in curves)
+        self._xs = np.array([[*curve.xs, *[math.inf] * (width - len(curve.xs))] for curve in curves])
+        pieces = [piece for curve in curves for piece in _pieces(curve)]
+        self._from_x, self._from_y, self._slope, self._highest = np.array(pieces).T.copy()
+        self._firsts = np.cumsum([0, *(1 + len(curve.xs) for curve in curves)])[:-1]
+
+    def at(self, points: Vector) -> Vector:
+        """Return the value of each curve at its point, bit for bit that of its ``at``; shape (n_curves,)."""
+        here = self._firsts + np.count_nonzero(self._xs <= points[:, None], axis=1)
+        found: Vector = np.minimum(
+            self._from_y[here] + (points - self._from_x[here]) * self._slope[here], self._highest[here]
+        )
+        return found
+
+
+def _pieces(curve: Curve) -> list[tuple[float, float, float, float]]:
+    """Return where each straight piece begins, its slope and its highest value, flat ones first and last."""
+    inside = zip(curve.xs, curve.ys, curve.slopes, curve.ys[1:], strict=False)
+    first, last = ((curve.xs[at], curve.ys[at], 0.0, curve.ys[at]) for at in (0, -1))
+    return [first, *inside, last]
+
+
 def sample_curve(function: Callable[[float], float], low: float, high: float, n_knots: int) -> Curve:
     """Return a curve through ``function`` at ``n_knots`` even points from ``low`` to ``high``.
 

@@ -10,12 +10,13 @@ from __future__ import annotations
 import math
 from collections import Counter
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from chainsec.defence.curve import Curve, rarity_curve, sample_curve
+from chainsec.defence.curve import Bundle, Curve, rarity_curve, sample_curve
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -58,11 +59,16 @@ class NoveltyPart:
 
     def contributions(self, features: Mapping[str, float]) -> dict[str, float]:
         """Return what each signal adds to the total: its share times the square of its bits beyond the first."""
-        found = {}
-        for name, (share, curve) in self.signals.items():
-            excess = curve.at(features[name]) - 1.0
-            found[name] = share * excess * excess if excess > 0 else 0.0
-        return found
+        if not self.signals:
+            return {}
+        shares, curves = self._columns
+        excess = np.maximum(curves.at(np.array([features[name] for name in self.signals])) - 1.0, 0.0)
+        return dict(zip(self.signals, (shares * excess * excess).tolist(), strict=True))
+
+    @cached_property
+    def _columns(self) -> tuple[Matrix, Bundle]:
+        shares, curves = zip(*self.signals.values(), strict=True)
+        return np.array(shares), Bundle(curves)
 
     def total(self, features: Mapping[str, float]) -> float:
         """Return the total, at least 0."""

@@ -18,6 +18,7 @@ from chainsec.defence.curve import Curve
 from chainsec.defence.features import FacetPlan
 from chainsec.defence.logistic import LogisticPart
 from chainsec.defence.novelty import NoveltyPart
+from chainsec.defence.rounding import round_all
 from chainsec.defence.statistics import EVIDENCE, CountTables, weigh_evidence
 from chainsec.defence.suspicion import SIGNAL, Suspicion
 from chainsec.digest import canonical_json, keccak, parse_canonical
@@ -30,8 +31,6 @@ if TYPE_CHECKING:
 FORMAT = 2
 MODEL_FILE = "model.json"
 STATE_FILE = "state.json"
-DECIMALS = 4
-"""Decimals of a feature: enough for its meaning, short in a receipt."""
 
 
 @dataclass(frozen=True)
@@ -111,13 +110,15 @@ class EvidenceRiskModel:
         self._suspicion = suspicion
         self._measured: tuple[Observation, Sequence[str], list[str], dict[str, float]] | None = None
         self._weighed: _Weighed | None = None
-        self._evidence_names = [tuple(f"{name}:{kind}" for kind in EVIDENCE) for name in plan.names]
-        evidence_names = {name for names in self._evidence_names for name in names}
-        self._names = frozenset(novel.signals) | frozenset(known.weights) | evidence_names | {SIGNAL}
-        self._ordered = sorted(self._names)
+        evidence = [f"{name}:{kind}" for name in plan.names for kind in EVIDENCE]
+        self._names = {*novel.signals, *known.weights, *evidence, SIGNAL}
+        self._ordered = sorted(self._names)  # as a receipt has them
+        measured = habits.signal_names + (ties.signal_names if ties else ())
+        found_at = {name: at for at, name in enumerate((*evidence, *measured, SIGNAL))}
+        self._found_at = [found_at[name] for name in self._ordered]
         places = {name: place for place, name in enumerate(self._ordered)}
-        self._known_at = [places[name] for name in known.weights]
-        self._novel_at = [places[name] for name in novel.signals]
+        self._known_at = np.array([places[name] for name in known.weights], dtype=np.intp)
+        self._novel_at = np.array([places[name] for name in novel.signals], dtype=np.intp)
         self._model_file = canonical_json(self._describe())
         self.digest = "0x" + keccak(self._model_file).hex()
 
@@ -125,18 +126,17 @@ class EvidenceRiskModel:
         """Return the named features of ``observation`` from the past so far. Changes nothing."""
         values = self.plan.values(observation)
         keys = self.plan.keys(values)
-        found: dict[str, float] = {}
-        for names, counts in zip(self._evidence_names, self._counts.look_up(keys), strict=True):
-            seen, labelled, denied = counts
-            evidence = weigh_evidence(seen, labelled, denied, self.base_rate, self.settings.strength)
-            found.update(zip(names, evidence, strict=True))
+        base_rate, strength = self.base_rate, self.settings.strength
+        found: list[float] = []
+        for seen, labelled, denied in self._counts.look_up(keys):
+            found += weigh_evidence(seen, labelled, denied, base_rate, strength)
         measured = self._habits.measure(observation, values)
-        found.update(self._habits.departures(measured, values))
+        found += self._habits.departures(measured, values).values()
         if self._ties is not None:
-            found.update(self._ties.measure(observation, values))
-        found[SIGNAL] = self._suspicion.level(observation.requester, observation.time_s)
+            found += self._ties.measure(observation, values).values()
+        found.append(self._suspicion.level(observation.requester, observation.time_s))
         self._measured = (observation, values, keys, measured)
-        return {name: round(value, DECIMALS) for name, value in found.items() if name in self._names}
+        return dict(zip(self._ordered, round_all([found[at] for at in self._found_at]), strict=True))
 
     def score(self, features: Mapping[str, float]) -> float:
         """Return the risk in [0, 1] from features alone, the same on every machine.
@@ -157,8 +157,7 @@ class EvidenceRiskModel:
         weighed = self._weigh(features)
         known, novel, held, score = weighed.known, weighed.novel, weighed.held, weighed.score
         shares, rarities = np.zeros(len(self._ordered)), np.zeros(len(self._ordered))
-        shares[self._known_at] = [*weighed.added.values()]
-        rarities[self._novel_at] = [*weighed.bits.values()]
+        shares[self._known_at], rarities[self._novel_at] = weighed.added, weighed.bits
         left_known = self.known.calibration.at_each(weighed.margin - shares)
         left_novel = self.novel.risk.at_each(weighed.total - rarities)
         without = score - (1.0 - (1.0 - left_known) * (1.0 - left_novel) * (1.0 - held))
@@ -173,8 +172,9 @@ class EvidenceRiskModel:
         """Return what a score consists of; asked twice about the same features, it is worked out once."""
         if self._weighed is None or self._weighed.features != features:
             self._check(features)
-            added, bits = self.known.contributions(features), self.novel.contributions(features)
-            margin, total = math.fsum((self.known.intercept, *added.values())), math.fsum(bits.values())
+            added = [*self.known.contributions(features).values()]
+            bits = [*self.novel.contributions(features).values()]
+            margin, total = math.fsum((self.known.intercept, *added)), math.fsum(bits)
             known, novel = self.known.calibration.at(margin), self.novel.risk.at(total)
             held = self.held.at(features[SIGNAL])
             score = _join(known, novel, held)
@@ -326,17 +326,17 @@ class EvidenceRiskModel:
         if features.keys() != self._names:
             odd = min(features.keys() ^ self._names)
             raise ValueError(f"features are not those of model {self.digest}: {odd!r}")
-        for name, value in features.items():
-            if not math.isfinite(value):
-                raise ValueError(f"feature {name!r} is not a finite number: {value!r}")
+        if not all(map(math.isfinite, features.values())):
+            odd = next(name for name, value in features.items() if not math.isfinite(value))
+            raise ValueError(f"feature {odd!r} is not a finite number: {features[odd]!r}")
 
 
 class _Weighed(NamedTuple):
     """What the score of ``features`` consists of: parts of margin and rarity, their sums, and the three causes."""
 
     features: dict[str, float]
-    added: dict[str, float]
-    bits: dict[str, float]
+    added: list[float]
+    bits: list[float]
     margin: float
     total: float
     known: float

@@ -7,6 +7,7 @@ Updated online: requests as they come, labels as they are revealed. Layer: defen
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,6 +25,7 @@ EVIDENCE = ("odds", "excess", "seen")
 standard deviations, and the logarithm of how often it was seen."""
 
 _NEVER = (0, 0, 0)
+_REMEMBERED = 65_536
 
 
 def weigh_evidence(seen: int, labelled: int, denied: int, base_rate: float, strength: float) -> tuple[float, ...]:
@@ -42,13 +44,17 @@ def weigh_evidence(seen: int, labelled: int, denied: int, base_rate: float, stre
     >>> round(odds, 3), round(excess, 3), round(seen, 3)
     (1.754, 2.44, 2.303)
     """
+    return *_weigh_labels(labelled, denied, base_rate, strength), math.log1p(seen)
+
+
+@lru_cache(_REMEMBERED)
+def _weigh_labels(labelled: int, denied: int, base_rate: float, strength: float) -> tuple[float, float]:
     if not labelled:
-        return 0.0, 0.0, math.log1p(seen)
+        return 0.0, 0.0
     good = labelled - denied + strength * (1 - base_rate)
     odds = math.log((denied + strength * base_rate) / good * (1 - base_rate) / base_rate)
     expected = labelled * base_rate
-    excess = (denied - expected) / math.sqrt(expected * (1 - base_rate) + 1)
-    return odds, excess, math.log1p(seen)
+    return odds, (denied - expected) / math.sqrt(expected * (1 - base_rate) + 1)
 
 
 def weigh_many(seen: Column, labelled: Column, denied: Column, base_rate: float, strength: float) -> Columns:

@@ -65,6 +65,9 @@ class StepWindow:
 
         Walks only what has become too old since the last step. Changes nothing.
         """
+        is_there = subject in self._subjects
+        if not self.steps or self.steps[0].time_s > now_s - self.length_s:
+            return len(self._subjects) + (not is_there), self._new, self._strangers, self._oddity
         gone = list(takewhile(lambda step: step.time_s <= now_s - self.length_s, self.steps))
         left = Counter(step.subject for step in gone)
         ended = sum(self._subjects[name] == count for name, count in left.items())

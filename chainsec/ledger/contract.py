@@ -21,7 +21,7 @@ from chainsec.primitives import ZERO_ADDRESS, Address, Hash32
 if TYPE_CHECKING:
     from chainsec.ledger.engine import Engine, Log
 
-__all__ = ["Contract", "Event", "HasCode", "deployment_data", "revert_reason"]
+__all__ = ["Contract", "Event", "HasCode", "deployment_data", "read_events", "revert_reason"]
 
 _SELECTOR_BYTES = 4
 
@@ -232,6 +232,29 @@ class Contract:
 
     def __repr__(self) -> str:
         return f"Contract({self.address})"
+
+
+def read_events(kinds: Sequence[tuple[Contract, str]], from_block: int, to_block: int) -> list[list[Event]]:
+    """Return events of several kinds with one query: a list for each kind, in chain order.
+
+    Args:
+        kinds: contracts of one engine, each with an event's name, or its full signature where it is overloaded.
+        from_block: first block, included.
+        to_block: last block, included.
+
+    Raises:
+        ValueError: a contract has no such event.
+    """
+    found: dict[tuple[Address, Hash32], list[Event]] = {(it.address, it.topic(name)): [] for it, name in kinds}
+    if not found:
+        return []
+    addresses, topics = ([*dict.fromkeys(part)] for part in zip(*found, strict=True))
+    contracts = {contract.address: contract for contract, _ in kinds}
+    for log in kinds[0][0].engine.logs(from_block, to_block, addresses, [topics]):
+        events, event = found.get((log.address, log.topics[0])), contracts[log.address].decode_log(log)
+        if events is not None and event is not None:
+            events.append(event)
+    return [found[contract.address, contract.topic(name)] for contract, name in kinds]
 
 
 def deployment_data(artifact: HasCode, *args: Any) -> bytes:

@@ -70,6 +70,37 @@ def test_requests_come_in_chain_order_once_each(clinic):
     assert source.poll() == []
 
 
+def test_a_poll_asks_the_chain_as_often_for_many_requests_as_for_one(clinic, monkeypatch):
+    box, asked = clinic.box, []
+    source = ChainRequests(box.client, box.deployment, box.contexts)
+    ask(clinic)
+    source.poll()
+
+    def count(name):
+        act = getattr(box.engine, name)
+
+        def counted(*args, **options):
+            asked.append(name)
+            return act(*args, **options)
+
+        monkeypatch.setattr(box.engine, name, counted)
+
+    for name in ("head", "block", "logs", "final_block", "call", "receipt", "receipts"):
+        count(name)
+    costs = []
+    for number in (1, 5):
+        drafts = [draft(clinic, text=f"{number} {place}") for place in range(number)]
+        box.hand_in([context for _, context in drafts])
+        items = [item for item, _ in drafts]
+        box.deployment.access.request_many(box.gateway("clinic"), items[0].organisation, items)
+        box.client.settle()
+        asked.clear()
+        assert [found.request for found in source.poll()] == items
+        costs.append(sorted(asked))
+    assert costs[0] == costs[1]
+    assert (costs[0].count("logs"), costs[0].count("call")) == (1, 0)
+
+
 def test_requests_decided_by_somebody_else_are_not_returned(clinic):
     box = clinic.box
     first, second = ask(clinic), ask(clinic, "ben")

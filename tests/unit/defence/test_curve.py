@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chainsec.defence.curve import Curve, rarity_curve, sample_curve
+from chainsec.defence.curve import Bundle, Curve, rarity_curve, sample_curve
 
 FINITE = st.floats(-1e6, 1e6)
 
@@ -41,6 +41,15 @@ def test_many_points_at_once_give_the_very_bits_of_one_after_the_other(sample, p
     for curve in (rarity_curve(sample), sample_curve(math.tanh, -4.0, 4.0, 33), Curve((1.0,), (2.0,))):
         places = [*points, *curve.xs, curve.xs[0] - 1.0, curve.xs[-1] + 1.0]
         assert curve.at_each(np.array(places)).tolist() == [curve.at(x) for x in places]
+
+
+@given(st.lists(st.tuples(st.lists(FINITE, max_size=40), FINITE), min_size=1, max_size=8))
+def test_curves_in_a_bundle_give_the_very_bits_that_each_gives_alone(rows):
+    curves = [rarity_curve(sample) for sample, _ in rows]
+    bundle = Bundle(curves)
+    spots = [[x for _, x in rows], *([curve.xs[end] for curve in curves] for end in (0, -1))]
+    for points in spots:
+        assert bundle.at(np.array(points)).tolist() == [curve.at(x) for curve, x in zip(curves, points, strict=True)]
 
 
 def test_a_curve_is_flat_outside_its_knots():

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from chainsec.digest import keccak
 from chainsec.errors import ContractReverted, LedgerError
 from chainsec.ledger.codec import Parameters
-from chainsec.ledger.contract import Contract, deployment_data, revert_reason
+from chainsec.ledger.contract import Contract, deployment_data, read_events, revert_reason
 from chainsec.primitives import Address, Hash32
 
 
@@ -128,6 +128,28 @@ def test_events_are_decoded_and_filtered_by_indexed_arguments(bench, alice, bob)
     assert bench.probe.events("Stored", number + 1, number + 9) == []
     with pytest.raises(ValueError, match="no indexed argument 'value'"):
         bench.probe.events("Stored", 0, number, value=1)
+
+
+def test_several_kinds_of_events_come_from_one_query_as_they_come_from_one_each(bench, probe_artifact, monkeypatch):
+    bench.send(None, deployment_data(probe_artifact, 5, "another"))
+    receipt = bench.engine.receipt(bench.engine.mine().transaction_hashes[0])
+    other = Contract(bench.engine, receipt.contract_address, probe_artifact.abi)
+    for number in range(3):
+        bench.invoke("store", number, 10, "")
+        bench.send(other.address, other.encode("store", number, 20, ""))
+        bench.invoke("tag", "red", bytes(32))
+    last = bench.engine.mine().number
+    kinds = [(bench.probe, "Tagged"), (other, "Stored"), (bench.probe, "Stored")]
+    expected = [contract.events(name, last, last) for contract, name in kinds]
+    queries, logs = [], bench.engine.logs
+    monkeypatch.setattr(bench.engine, "logs", lambda *arguments: queries.append(arguments) or logs(*arguments))
+    assert read_events(kinds, last, last) == expected
+    assert [len(events) for events in expected] == [3, 3, 3]
+    assert len(queries) == 1
+    assert read_events(kinds, last + 1, last + 9) == [[], [], []]
+    assert read_events([], last, last) == []
+    with pytest.raises(ValueError, match="no event 'Nothing'"):
+        read_events([(bench.probe, "Nothing")], last, last)
 
 
 def test_an_indexed_string_is_found_by_its_text_and_known_by_its_hash(bench):
