@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -87,7 +88,9 @@ def demo(
     *,
     seed: SeedOption = None,
     run: RunOption = None,
-    days: Annotated[int, typer.Option(min=24, max=120, help="Simulated days; the agent learns from the first.")] = 30,
+    days: Annotated[
+        int, typer.Option(min=24, max=120, help="Simulated days; the agent learns from the first twelve.")
+    ] = 30,
     engine: EngineOption = "eth-tester",
     config: ConfigOption = None,
     fresh: FreshOption = False,
@@ -95,8 +98,9 @@ def demo(
 ) -> None:
     """Play a hospital consortium: 60 staff, 300 records, normal life and six kinds of attack.
 
-    Contracts are deployed on a chain inside this process, the agent decides every request on chain, and the whole
-    run is audited at the end. Interrupted, the same command goes on where it stopped.
+    Contracts are deployed, the agent decides every request on chain, and the whole run is audited at the end.
+    Interrupted, the same command goes on where it stopped. The chain is made inside this process, or with --engine on
+    a development node, whose mining the run takes over; it needs a chain of its own there.
 
     Example: chainsec demo --seed 7 --run runs/hospital
     """
@@ -255,6 +259,7 @@ def _play(scenario: Scenario, config: Config, path: Path, *, engine: str, fresh:
     from chainsec.scenarios.run import is_finished, run_scenario  # noqa: PLC0415 - --help stays fast
 
     was_finished = is_finished(path) and not fresh
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # whoever ends it is told how to go on, and a node let go
     try:
         with open_progress(scenario.name, is_quiet=as_json) as progress:
             report = run_scenario(

@@ -162,8 +162,9 @@ def summary(report: Report) -> Table:
         verdicts += f"; {made.overruled_by_contract:,} lowered by the contract"
     if made.escalated:
         verdicts += f"; guardians: {made.approved:,} approved, {made.cancelled:,} cancelled, {made.lapsed:,} lapsed"
+    late = f", {made.revoked_after_expiry:,} after they had expired" if made.revoked_after_expiry else ""
     cut_off = (
-        f"{made.revoked_by_agent:,} grants revoked by the agent, {made.revoked_by_guardian:,} by guardians; "
+        f"{made.revoked_by_agent:,} grants revoked by the agent, {made.revoked_by_guardian:,} by guardians{late}; "
         f"{made.quarantined:,} quarantined, {made.alerts:,} alerts"
     )
     wrong = findings.wrongly_cut_off(report)

@@ -184,26 +184,25 @@ def run_scenario(
     if is_fresh:
         discard_run(path)
     for restart in count():
-        with RunDirectory(path, settings) as directory:
-            if directory.is_finished:
-                return _read_report(path)
-            try:
+        try:
+            with RunDirectory(path, settings) as directory:
+                if directory.is_finished:
+                    return _read_report(path)
                 play = _play(workload, config, directory, watcher, venue)
-            except ChainTakenBack:
-                if restart == _MOST_RESTARTS:
-                    raise
-                watcher.on_step("node lost blocks", restart + 1, _MOST_RESTARTS)
-                continue
-            except RunMismatch as error:
-                raise venue.explain(error) from error
-            summary = verify_run(
-                path, lambda done, total: watcher.on_step("audit", done, total), is_own=True, processes=processes
-            )
-            report = _report(scenario, settings, play, directory.timings(), summary)
-            publish(path, report)
-            directory.seal()
-            break
-    return report
+                summary = verify_run(
+                    path, lambda done, total: watcher.on_step("audit", done, total), is_own=True, processes=processes
+                )
+                report = _report(scenario, settings, play, directory.timings(), summary)
+                publish(path, report)
+                directory.seal()
+                return report
+        except ChainTakenBack:
+            if restart == _MOST_RESTARTS:
+                raise
+            watcher.on_step("node lost blocks", restart + 1, _MOST_RESTARTS)
+        except RunMismatch as error:
+            raise venue.explain(error) from error
+    raise AssertionError("counting never ends")
 
 
 def _read_report(path: Path) -> Report:

@@ -5,6 +5,7 @@ Layer: scenarios, below ``run``. Not here: what is played on it (``play``).
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 __all__ = ["IN_THIS_PROCESS", "Venue"]
 
+_OF_THE_NODE = ("config.chain.chain_id", "config.chain.genesis_time_s", "config.run.time_offset_s")
+"""Settings of a run that follow from the node."""
 _YEAR_S = 366 * 86_400
 _LATEST_S = LAST_SECOND_S - 2 * _YEAR_S
 """The last time of a live request: whatever it leads to is over before calendars end, within the chain's 40 bits."""
@@ -74,19 +77,35 @@ class Venue:
                     f"{shown_url(self.engine)}: {node.name} makes its own blocks; a run of simulated time needs a node "
                     "whose blocks it can make, such as anvil"
                 )
-            begun_s = node.block(0).timestamp
-            config = _on_chain(config, chain_id=node.chain_id, genesis_time_s=max(1, begun_s))
+            begun_s = _begin_s(node)
+            config = _on_chain(config, chain_id=node.chain_id, genesis_time_s=begun_s)
         offset_s = 0 if first_s is None else max(0, begun_s + LEAD_S - first_s)
         return config.model_copy(update={"run": config.run.model_copy(update={"time_offset_s": offset_s})})
 
     def open(self, config: Config, directory: RunDirectory) -> Engine:
         """Open the chain that ``place`` has found."""
-        if self.is_node:
-            return open_engine(self.engine, chain_id=config.chain.chain_id, genesis_time=config.chain.genesis_time_s)
-        return _open_file(config, directory)
+        if not self.is_node:
+            return _open_file(config, directory)
+        begun_s = config.chain.genesis_time_s
+        with ExitStack() as opened:
+            engine = opened.enter_context(open_engine(self.engine, chain_id=config.chain.chain_id))
+            if _begin_s(engine) != begun_s:
+                raise RunMismatch(
+                    f"{shown_url(self.engine)}: came back with another first block; what the run had there is gone: "
+                    f"--fresh begins again, and anvil --state FILE --timestamp {begun_s} would have kept it",
+                    genesis_time_s=begun_s,
+                )
+            opened.pop_all()
+        return engine
 
     def explain(self, error: RunMismatch) -> RunMismatch:
-        """Say more of a chain that is not the run's from its first block on: the node is used for something else."""
+        """Say more of a node whose chain is not the run's."""
+        if self.is_node and error.facts.get("key") in _OF_THE_NODE:
+            return RunMismatch(
+                f"{error.path}: holds a run on a chain with another chain id or first block than the one at "
+                f"{shown_url(self.engine)}; bring that chain back (anvil --state FILE), or begin again with --fresh",
+                path=error.path,
+            )
         if self.is_node and error.facts.get("block") == 1:
             return RunMismatch(
                 f"{shown_url(self.engine)}: its chain holds something else than this run; a run on a node needs "
@@ -117,6 +136,11 @@ def _open_file(config: Config, directory: RunDirectory) -> Engine:
     return open_engine(
         path=directory.chain_path, chain_id=chain.chain_id, accounts=(), genesis_time=chain.genesis_time_s
     )
+
+
+def _begin_s(node: Engine) -> int:
+    """Return when a node's chain begins; not at 0, where settings cannot have it."""
+    return max(1, node.block(0).timestamp)
 
 
 def _on_chain(config: Config, **facts: int) -> Config:

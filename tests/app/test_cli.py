@@ -9,6 +9,8 @@ from sklearn.metrics import roc_auc_score
 
 from chainsec.app import cli
 from chainsec.config import data_directory
+from chainsec.ledger.anvil import Anvil
+from chainsec.ledger.engine import open_engine
 from chainsec.scenarios.report_schema import Report
 from chainsec.scenarios.run import demo_scenario
 
@@ -294,6 +296,22 @@ def test_a_run_stopped_from_the_keyboard_says_how_to_go_on(chainsec, log, tmp_pa
     assert told.code == 130
     assert told.err.splitlines()[-1] == f"chainsec: interrupted; the same command goes on from here: {run}"
     monkeypatch.undo()
+
+
+def test_a_run_told_to_end_says_how_to_go_on_and_leaves_its_node_mining_by_itself(anvil_program, tmp_path):
+    run = tmp_path / "run"
+    command = [sys.executable, "-m", "chainsec.app.cli", "demo", "--days", "24", "--run", run, "--engine"]
+    with (
+        Anvil(program=anvil_program) as node,
+        subprocess.Popen([*command, node.url], stderr=subprocess.PIPE, text=True) as process,
+    ):
+        assert any(": live " in line for line in process.stderr)
+        process.terminate()
+        told = process.stderr.read()
+        assert process.wait() == 130
+        assert told.splitlines()[-1] == f"chainsec: interrupted; the same command goes on from here: {run}"
+        with open_engine(node.url) as engine:
+            assert engine.web3.provider.make_request("anvil_getAutomine", [])["result"] is True
 
 
 def test_the_trail_is_exported_beside_the_run_and_never_into_it(chainsec, replayed, tmp_path):

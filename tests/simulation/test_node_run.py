@@ -112,6 +112,45 @@ def test_what_a_node_has_lost_when_it_comes_back_is_brought_to_it_again_and_noth
     assert verify_run(tmp_path / "run").head_hash == expected[2].head_hash
 
 
+def test_a_node_that_comes_back_with_its_first_block_alone_gets_everything_again(
+    small, expected, anvil_program, tmp_path
+):
+    begun_s = expected[0]["chain"]["genesis_time_s"]
+    with Anvil(program=anvil_program, timestamp=begun_s) as node:
+
+        def empty():
+            node.kill()
+            node.restart()
+
+        mishap = Mishap([("live 18/", empty)])
+        small.play_small(tmp_path / "run", SEED, mishap, engine=node.url)
+    assert sum(line.startswith("node lost") for line in mishap.told) == 1
+    assert verify_run(tmp_path / "run").head_hash == expected[2].head_hash
+
+
+def test_a_node_that_comes_back_with_another_first_block_ends_the_run_with_what_to_do(small, anvil_program, tmp_path):
+    with Anvil(program=anvil_program) as node:
+
+        def begun_s():
+            with open_engine(node.url) as engine:
+                return engine.block(0).timestamp
+
+        first_s = begun_s()
+
+        def begin_anew():
+            while begun_s() == first_s:  # its clock counts seconds
+                node.kill()
+                node.restart()
+
+        with pytest.raises(RunMismatch, match=rf"another first block.*--fresh.*--timestamp {first_s} "):
+            small.play_small(tmp_path / "run", SEED, Mishap([("live 18/", begin_anew)]), engine=node.url)
+        kept = lines(tmp_path / "run", "receipts")
+        with pytest.raises(RunMismatch, match=r"run: holds a run on a chain with another .* first block .*--fresh"):
+            small.play_small(tmp_path / "run", SEED, engine=node.url)
+    assert kept
+    assert lines(tmp_path / "run", "receipts") == kept
+
+
 def test_an_interrupted_run_goes_on_with_the_same_command(small, expected, twin, tmp_path):
     for place in ("records", "live 15/", "report begins"):
         with pytest.raises(small.Stopped):

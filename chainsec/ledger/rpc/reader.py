@@ -150,7 +150,11 @@ class RpcReader:
         if places:
             wanted["topics"] = [place or None for place in places]
         last = self._last_up_to(to_block)
-        return self._ranges.read(partial(self._fetch_logs, wanted), max(0, from_block), last)
+        try:
+            return self._ranges.read(partial(self._fetch_logs, wanted), max(0, from_block), last)
+        except RpcError:
+            self._require(last)
+            raise
 
     def _last_up_to(self, number: int) -> int:
         """Return the last block up to ``number`` that there is."""

@@ -11,7 +11,7 @@ import urllib3
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chainsec.errors import ConfigError, LedgerError, NodeUnreachable, RunMismatch
+from chainsec.errors import ChainTakenBack, ConfigError, LedgerError, NodeUnreachable, RunMismatch
 from chainsec.ledger.account import Account
 from chainsec.ledger.anvil import Anvil
 from chainsec.ledger.client import Client
@@ -296,6 +296,22 @@ def test_a_limit_on_log_ranges_is_learned_and_kept_for_the_next_question(engine,
     proxy.asked.clear()
     engine.logs(0, engine.head().number, place)
     assert proxy.asked.count("eth_getLogs") < 2 * engine.head().number / 4
+
+
+def test_logs_of_blocks_that_a_node_has_lost_are_said_to_be_gone_and_not_an_odd_range(engine, proxy, node):
+    with open_engine(node.url) as behind:
+        mark = behind.snapshot()
+        for _ in range(5):
+            behind.mine()
+        reached = engine.head().number
+
+        def lose_first(method, _):
+            if method == "eth_getLogs" and behind.head().number == reached:
+                behind.revert(mark)
+
+        proxy.rule = lose_first
+        with pytest.raises(ChainTakenBack, match=f"block {reached} is gone"):
+            engine.logs(reached, reached)
 
 
 def test_a_node_that_does_not_know_logs_says_so_at_once(engine, proxy):
