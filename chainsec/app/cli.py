@@ -207,6 +207,7 @@ def compile_contracts(
     from chainsec.ledger.solc import find_compiler  # noqa: PLC0415 - --help stays fast
 
     compiler = find_compiler(root_directory, download=True if download else None)
+    typer.echo(f"compiling {_shown(root_directory / 'contracts')} with the {compiler.kind} solc; a moment", err=True)
     if check:
         check_artifacts(root_directory, compiler=compiler)
         typer.echo("the artifacts are what the sources compile to")

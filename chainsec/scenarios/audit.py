@@ -111,6 +111,7 @@ def _verify(path: Path, on_block: Callable[[int, int], None], *, is_own: bool, p
     broken = find_broken_seal(path) if is_sealed else None
     chain: ChainSummary | None = None
     if broken is None or broken.name.startswith(CHAIN):
+        _require_chain(path)
         chain = verify_chain(path / CHAIN, on_block, processes=processes)
     with open_evidence(path) as (engine, contracts):
         origin, acts = lay_origin(settings), Acts(engine, contracts)
@@ -146,6 +147,12 @@ def require_plain_files(path: Path) -> None:
         raise AuditFailed(f"{odd}: is no regular file", path=path)
 
 
+def _require_chain(path: Path) -> None:
+    if not (path / CHAIN).is_file():
+        when = "" if (path / SEAL).exists() else " yet; a run on a node brings its chain home when it ends"
+        raise AuditFailed(f"{CHAIN}: there is no such file{when}", path=path)
+
+
 @contextmanager
 def open_evidence(path: Path) -> Iterator[tuple[Engine, dict[str, Contract]]]:
     """Give a copy of a run's chain and the contracts on it, by name; the run itself is not touched.
@@ -154,8 +161,7 @@ def open_evidence(path: Path) -> Iterator[tuple[Engine, dict[str, Contract]]]:
         AuditFailed: there is no run, or the contracts are not where a run puts them.
     """
     chain = read_settings(path).chain
-    if not (path / CHAIN).is_file():
-        raise AuditFailed(f"{CHAIN}: there is no such file", path=path)
+    _require_chain(path)
     with tempfile.TemporaryDirectory(prefix="chainsec-audit-") as folder:
         for name in CHAIN_FILES:
             if (path / name).exists():

@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from chainsec.errors import ConfigError, LedgerError, NodeUnreachable, RunMismatch
+from chainsec.errors import AuditFailed, ConfigError, LedgerError, NodeUnreachable, RunMismatch
 from chainsec.ledger.anvil import Anvil
 from chainsec.ledger.engine import open_engine
 from chainsec.ledger.rpc import reader
@@ -155,6 +155,9 @@ def test_an_interrupted_run_goes_on_with_the_same_command(small, expected, twin,
     for place in ("records", "live 15/", "report begins"):
         with pytest.raises(small.Stopped):
             small.play_small(tmp_path / "run", SEED, small.stop_at(place), engine=twin.url)
+        if place != "report begins":
+            with pytest.raises(AuditFailed, match=r"chain.sqlite: there is no such file yet; a run on a node"):
+                verify_run(tmp_path / "run")
     small.play_small(tmp_path / "run", SEED, engine=twin.url)
     assert verify_run(tmp_path / "run").head_hash == expected[2].head_hash
 
