@@ -6,6 +6,7 @@ Layer: bench. Not here: longer chains, which eth-tester does not carry (``growth
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from chainsec.bench.growth import pick_from_many, read_at_lengths
@@ -113,18 +114,18 @@ def _find_by_hash(readings: Readings, plain: Web3Sender, engine: Engine, ours: W
         sender: [block["transactions"][0] for block in map(sender.web3.eth.get_block, range(1, head + 1))]
         for sender, head in ((plain, plain.web3.eth.block_number), (ours, engine.head().number))
     }
-    tester = _tester(plain)
-    ways: list[tuple[str, Callable[[str], Any], Callable[[bytes], Any]]] = [
-        ("receipt", tester.get_transaction_receipt, engine.receipt),
-        ("transaction", tester.get_transaction_by_hash, engine.transaction),
+    ways: list[tuple[str, Callable[[Any, str], Any], Callable[[bytes], Any]]] = [
+        ("receipt", lambda tester, key: tester.get_transaction_receipt(key), engine.receipt),
+        ("transaction", lambda tester, key: tester.get_transaction_by_hash(key), engine.transaction),
     ]
-    for name, theirs, own in ways:
+    for name, ask, native in ways:
         named = f"{name} by hash, {len(hashes[ours]):,} blocks"
-        sample = [f"0x{key.hex()}" for key in draw(hashes[plain], _SAMPLE)]
-        peer = readings.add_peer(f"{named}, eth-tester", time_each(theirs, sample))
+        theirs, own = ([f"0x{key.hex()}" for key in draw(hashes[sender], _SAMPLE)] for sender in (plain, ours))
+        peer = readings.add_peer(f"{named}, eth-tester", time_each(partial(ask, _tester(plain)), theirs))
+        readings.add(f"{named}, chainsec as eth-tester", time_each(partial(ask, _tester(ours)), own), peer)
         mine = [bytes(key) for key in draw(hashes[ours], _SAMPLE)]
-        require(None not in map(own, mine), f"a {name} is missing")
-        readings.add(f"{named}, chainsec", time_each(own, mine), peer)
+        require(None not in map(native, mine), f"a {name} is missing")
+        readings.add(f"{named}, chainsec native", time_each(native, mine), peer)
 
 
 def _go_back(readings: Readings, plain: Web3Sender, engine: Engine, ours: Web3Sender) -> None:
@@ -137,7 +138,7 @@ def _go_back(readings: Readings, plain: Web3Sender, engine: Engine, ours: Web3Se
         own.append(_time_mark(engine.snapshot, ours, engine.revert))
         readings.on_step("marks", done, _TIMES)
     peer = readings.add_peer("snapshot and revert, eth-tester", theirs)
-    readings.add("snapshot and revert, chainsec", own, peer)
+    readings.add("snapshot and revert, chainsec native", own, peer)
 
 
 def _time_mark(mark: Callable[[], Any], sender: Web3Sender, revert: Callable[[Any], object]) -> float:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from functools import cache
+from functools import cache, cached_property
 from typing import Any
 
 from eth_abi.decoding import AddressDecoder, BytesDecoder, ContextFramesBytesIO
@@ -169,6 +169,10 @@ class Parameters:
             raise ValueError(f"{self.owner}: {' '.join(str(error).split())[:160]}") from None
         return values
 
+    @cached_property
+    def _alone(self) -> list[Parameters]:
+        return [Parameters([entry], self.owner) for entry in self._entries]
+
     def encode_topic(self, place: int, value: Any) -> bytes:
         """Return the topic under which an indexed argument of this value is found.
 
@@ -178,7 +182,7 @@ class Parameters:
         type_ = self.types[place]
         if type_ in ("string", "bytes"):
             return keccak(value.encode() if isinstance(value, str) else bytes(value))
-        encoded = Parameters([self._entries[place]], self.owner).encode([value])
+        encoded = self._alone[place].encode([value])
         if _is_hashed(type_):
             raise ValueError(f"{self.owner}: {self.names[place]} is indexed by a hash and cannot be searched by value")
         return encoded

@@ -43,7 +43,6 @@ _SHOWN_BLOCKS = 16
 _SIGNED_FIELDS = {"nonce": 0, "gas_price": 0, "gas": 0, "to": b"", "value": 0, "data": b""}
 _LEGACY_FIELDS = {"from", *_SIGNED_FIELDS}
 _ERROR_SELECTOR = bytes.fromhex("08c379a0")
-_REVERTED_CODE = 3
 _NEWEST = (None, "latest", "safe", "finalized", "pending")
 
 

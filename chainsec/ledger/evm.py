@@ -7,16 +7,18 @@ Layer: ledger. Not here: storage (``store``), waiting transactions (``pool``), r
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from eth.chains.base import MiningChain
 from eth.consensus import NoProofConsensus
 from eth.constants import BLANK_ROOT_HASH
+from eth.exceptions import VMError
 from eth.rlp.headers import BlockHeader
 from eth.vm.chain_context import ChainContext
 from eth.vm.forks.cancun import CancunVM
 from eth.vm.forks.cancun.blocks import CancunBlock, CancunBlockHeader
+from eth.vm.forks.cancun.constants import MAX_BLOB_GAS_PER_BLOCK
 from eth.vm.forks.cancun.state import get_total_blob_gas
 from eth.vm.forks.shanghai.withdrawals import Withdrawal
 from eth.vm.spoof import SpoofTransaction
@@ -259,14 +261,23 @@ def build_block(
     header = chain.header.copy(timestamp=timestamp, coinbase=coinbase)
     vm = chain.get_vm(header)
     cursor = _GasCursor(header)
-    included, receipts, computations, rejected, bloom = [], [], [], [], 0
-    for transaction in transactions:
+    included, receipts, computations, rejected, bloom, blob_gas = [], [], [], [], 0, 0
+    for place, transaction in enumerate(transactions):
+        if blob_gas + get_total_blob_gas(transaction) > MAX_BLOB_GAS_PER_BLOCK:
+            rejected.append((transaction, "the block holds as many blobs as it can"))
+            continue
+        nonce = vm.state.get_nonce(transaction.sender)
         try:
             receipt, computation = vm.apply_transaction(cursor, transaction)
-        except ValidationError as error:
+        except (ValidationError, VMError) as error:
+            if vm.state.get_nonce(transaction.sender) != nonce:  # py-evm found fault after it had begun
+                others = [*transactions[:place], *transactions[place + 1 :]]
+                built = build_block(chain, others, timestamp=timestamp, coinbase=coinbase, withdrawals=withdrawals)
+                return replace(built, rejected=(*built.rejected, (transaction, str(error))))
             rejected.append((transaction, str(error)))
             continue
         cursor.gas_used = receipt.gas_used
+        blob_gas += get_total_blob_gas(transaction)
         bloom |= receipt.bloom
         included.append(transaction)
         receipts.append(receipt)
@@ -275,9 +286,7 @@ def build_block(
         vm.apply_all_withdrawals(withdrawals)
     filled = vm.set_block_transactions_and_withdrawals(
         vm.get_block(),
-        header.copy(
-            gas_used=cursor.gas_used, bloom=bloom, blob_gas_used=sum(get_total_blob_gas(tx) for tx in included)
-        ),
+        header.copy(gas_used=cursor.gas_used, bloom=bloom, blob_gas_used=blob_gas),
         tuple(included),
         tuple(receipts),
         withdrawals=tuple(withdrawals),

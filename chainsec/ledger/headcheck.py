@@ -39,16 +39,17 @@ def check_head(store: Store, chain_id: int) -> None:
             "height": header.block_number == height,
             "parent link": parent is None or keccak(rlp.encode(parent)) == header.parent_hash,
             "state root": header.state_root == evm.EMPTY_ROOT or keccak(store[header.state_root]) == header.state_root,
-            "index": len(store.index.transactions_of(height))
-            == len(chain.chaindb.get_block_transaction_hashes(header)),
+            "index": [row.hash for row in store.index.transactions_of(height)]
+            == list(chain.chaindb.get_block_transaction_hashes(header))
+            and store.index.last_block() <= height,
             "genesis hash": rlp.decode(store[b"block-number-to-hash:0"]) == store.setting("genesis_hash"),
         }
     except Exception as error:  # whatever a damaged record sets off, the answer is one refusal
         reason = type(error).__name__
-        raise LedgerError(f"{store.path}: the chain's head cannot be read: {reason}", path=store.path) from error
+        raise LedgerError(f"{store.name}: the chain's head cannot be read: {reason}", path=store.path) from error
     for name, holds in checks.items():
         if not holds:
-            raise LedgerError(f"{store.path}: the {name} does not fit the chain", path=store.path)
+            raise LedgerError(f"{store.name}: the {name} does not fit the chain", path=store.path)
 
 
 def read_genesis(text: bytes, name: object) -> evm.Genesis:

@@ -22,6 +22,7 @@ from chainsec.ledger.logindex import MAX_TOPICS, LogRow, TransactionRow
 from chainsec.ledger.marks import Marks
 from chainsec.ledger.pool import Pool, check_transaction, decode_transaction
 from chainsec.ledger.reader import ChainReader, to_block
+from chainsec.ledger.store import Store
 from chainsec.primitives import ZERO_ADDRESS, Address, Hash32
 
 if TYPE_CHECKING:
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from web3 import Web3
 
     from chainsec.ledger.engine import Block
-    from chainsec.ledger.store import Store
 
 __all__ = ["DEVELOPMENT_ACCOUNTS", "LocalEngine", "index_rows"]
 
@@ -143,7 +143,6 @@ class LocalEngine(ChainReader):
             timestamp = parent.timestamp + 1
         if not parent.timestamp < timestamp <= _MAX_UINT64:
             raise LedgerError(f"timestamp {timestamp} is not later than the parent's {parent.timestamp}")
-        pending_header = self.chain.header
         try:
             built = evm.build_block(
                 self.chain,
@@ -154,18 +153,26 @@ class LocalEngine(ChainReader):
             )
             transactions, logs = index_rows(built)
             self.store.commit(built.block.number, transactions, logs)
+            self._state = None
+            self._keep_sealed(built.block)
+            for transaction in built.transactions:
+                self.pool.remove(transaction)
+            self._drop_hopeless(built.rejected)
+            return self._remember(to_block(built.block.header, tuple(Hash32(row.hash) for row in transactions)))
         except BaseException as error:
-            self.store.rollback()
-            self.chain.header = pending_header
+            self._take_up_stored()
             if isinstance(error, ValidationError):
                 raise LedgerError(f"block {parent.block_number + 1} cannot be sealed: {error}") from error
             raise
-        self._state = None
-        self._keep_sealed(built.block)
-        for transaction in built.transactions:
-            self.pool.remove(transaction)
-        self._drop_hopeless(built.rejected)
-        return self._remember(to_block(built.block.header, tuple(Hash32(row.hash) for row in transactions)))
+
+    def _take_up_stored(self) -> None:
+        """Go on from the head that is stored: what came in between may have come before the block was, or after."""
+        self.store.rollback()
+        self.chain = evm.open_chain(self.store, self.chain_id)
+        self.forget()
+        for transaction in list(self.pool):
+            if transaction.nonce < self.nonce(transaction.sender):
+                self.pool.remove(transaction)
 
     def _drop_hopeless(self, rejected: Sequence[tuple[Any, str]]) -> None:
         for transaction, _ in rejected:
@@ -209,19 +216,19 @@ class LocalEngine(ChainReader):
 
     def revert(self, snapshot: int) -> None:
         """Go back to a mark."""
-        point = self._marks.go_back(snapshot)
+        point = self._marks.find(snapshot)
         if point.height < self.height:
             self.store.cut_back(point.height)
             self.chain.header = point.header
             self.forget(above=point.height)
+        self._marks.forget_after(snapshot)
         self.pool = point.pool.copy()
         self.rewinds += 1
 
     def reset(self) -> None:
         """Go back to the first block, with an empty pool and no snapshots."""
-        self.store.erase()
-        self._create()
-        self._begin_anew()
+        with LocalEngine(Store(), self.genesis) as fresh:
+            self.load(fresh.dump())
 
     def dump(self) -> bytes:
         """Return everything the chain is; equal chains give equal bytes."""

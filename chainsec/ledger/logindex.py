@@ -10,8 +10,9 @@ from itertools import chain, takewhile
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Iterable, Mapping, Sequence
+
+    from chainsec.ledger.connection import Connection
 
 __all__ = ["LogIndex", "LogRow", "TransactionRow"]
 
@@ -91,7 +92,7 @@ def _all_of(terms: Iterable[_Term]) -> _Term:
 class LogIndex:
     """The two tables on one SQLite connection; whoever owns the connection opens and commits transactions."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: Connection) -> None:
         self._db = connection
 
     def add(self, transactions: Iterable[TransactionRow], logs: Iterable[LogRow]) -> None:
@@ -104,9 +105,13 @@ class LogIndex:
         self._db.execute("DELETE FROM transactions WHERE block > ?", (height,))
         self._db.execute("DELETE FROM logs WHERE block > ?", (height,))
 
+    def last_block(self) -> int:
+        """Return the highest block that a row is of, 0 where there is none."""
+        return max(self._number(f"SELECT max(block) FROM {table}", ()) for table in ("transactions", "logs"))  # noqa: S608 - constants
+
     def transaction(self, transaction_hash: bytes) -> TransactionRow | None:
         """Return where a mined transaction stands, or None."""
-        row = self._db.execute("SELECT * FROM transactions WHERE hash = ?", (bytes(transaction_hash),)).fetchone()
+        row = self._db.row("SELECT * FROM transactions WHERE hash = ?", (bytes(transaction_hash),))
         return None if row is None else TransactionRow(*row)
 
     def transactions(self, transaction_hashes: Sequence[bytes]) -> dict[bytes, TransactionRow]:
@@ -115,22 +120,22 @@ class LogIndex:
         for start in range(0, len(transaction_hashes), _KEYS_AT_ONCE):
             keys = [bytes(key) for key in transaction_hashes[start : start + _KEYS_AT_ONCE]]
             query = f"SELECT * FROM transactions WHERE hash IN ({','.join('?' * len(keys))})"  # noqa: S608 - values are bound
-            found |= {row[0]: TransactionRow._make(row) for row in self._db.execute(query, keys)}
+            found |= {row[0]: TransactionRow._make(row) for row in self._db.rows(query, keys)}
         return found
 
     def transactions_of(self, block: int) -> list[TransactionRow]:
         """Return the transactions of one block in order."""
-        rows = self._db.execute("SELECT * FROM transactions WHERE block = ? ORDER BY position", (block,))
+        rows = self._db.rows("SELECT * FROM transactions WHERE block = ? ORDER BY position", (block,))
         return [TransactionRow(*row) for row in rows]
 
     def gas_used_until(self, block: int, position: int) -> int:
         """Return the gas of a block's transactions up to ``position``, included."""
         query = "SELECT sum(gas_used) FROM transactions WHERE block = ? AND position <= ?"
-        return int(self._db.execute(query, (block, position)).fetchone()[0])
+        return self._number(query, (block, position))
 
     def logs_at(self, block: int, first: int = 0, count: int = -1) -> list[LogRow]:
         """Return ``count`` logs of one block from position ``first`` on; all of them for -1."""
-        rows = self._db.execute(
+        rows = self._db.rows(
             "SELECT * FROM logs WHERE block = ? AND position >= ? ORDER BY position LIMIT ?", (block, first, count)
         )
         return [LogRow(*row) for row in rows]
@@ -152,7 +157,8 @@ class LogIndex:
         """
         if len(topics) > MAX_TOPICS:
             return []
-        terms = {"block": _Term("block BETWEEN ? AND ?", (max(from_block, 0), min(to_block, _MAX_INTEGER)))}
+        between = (min(max(from_block, 0), _MAX_INTEGER), min(to_block, _MAX_INTEGER))
+        terms = {"block": _Term("block BETWEEN ? AND ?", between)}
         if addresses:
             terms["address"] = _one_of("address", addresses)
         for place, choice in enumerate(topics):
@@ -162,7 +168,7 @@ class LogIndex:
         query = (
             f"SELECT * FROM logs INDEXED BY {self._best_index(terms)} WHERE {condition.text} ORDER BY block, position"  # noqa: S608 - values are bound
         )
-        return [LogRow._make(row) for row in self._db.execute(query, condition.values)]
+        return [LogRow._make(row) for row in self._db.rows(query, condition.values)]
 
     def _best_index(self, terms: Mapping[str, _Term]) -> str:
         """Return the index with the fewest rows to look at; SQLite, without statistics, would often take another.
@@ -187,4 +193,8 @@ class LogIndex:
 
     def _count(self, index: str, condition: _Term, most: int) -> int:
         query = f"SELECT count(*) FROM (SELECT 1 FROM logs INDEXED BY {index} WHERE {condition.text} LIMIT {most})"  # noqa: S608 - as above
-        return int(self._db.execute(query, condition.values).fetchone()[0])
+        return self._number(query, condition.values)
+
+    def _number(self, query: str, values: Sequence[Any]) -> int:
+        row = self._db.row(query, values)
+        return int(row[0] or 0) if row else 0

@@ -45,9 +45,9 @@ class Marks:
         self._next = 1
 
     @property
-    def lowest(self) -> int | None:
-        """The least height of a point; None where there is no point."""
-        return self._points[0].height if self._points else None
+    def lowest(self) -> int:
+        """The least height of a point, where there is one."""
+        return self._points[0].height
 
     def add(self, height: int, header: Any, pool: Pool) -> int:
         """Return a new mark; the oldest points go once there are more than a thousand."""
@@ -60,18 +60,25 @@ class Marks:
             del self._points[:-_KEPT_POINTS]
         return mark
 
-    def go_back(self, mark: int) -> Point:
-        """Return the point of ``mark`` and forget every later mark.
+    def find(self, mark: int) -> Point:
+        """Return the point of ``mark``.
 
         Raises:
             LedgerError: no such mark, or it was forgotten.
         """
+        return self._points[self._place(mark)]
+
+    def forget_after(self, mark: int) -> None:
+        """Forget every mark later than ``mark``. Raises: LedgerError: as ``find``."""
+        place = self._place(mark)
+        del self._points[place + 1 :]
+        self._points[place].last = mark
+
+    def _place(self, mark: int) -> int:
         place = bisect_right(self._points, mark, key=attrgetter("first")) - 1
         if place < 0 or mark > self._points[place].last:
             raise LedgerError(f"no snapshot {mark}", snapshot=mark)
-        del self._points[place + 1 :]
-        self._points[place].last = mark
-        return self._points[place]
+        return place
 
     def clear(self) -> None:
         """Forget every mark."""

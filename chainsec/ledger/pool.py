@@ -8,6 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
+from eth.constants import SECPK1_N
+from eth.vm.forks.cancun.constants import BLOB_TX_TYPE, GAS_PER_BLOB, MAX_BLOB_GAS_PER_BLOCK, VERSIONED_HASH_VERSION_KZG
+from eth.vm.forks.shanghai.constants import INITCODE_WORD_COST, MAX_INITCODE_SIZE
+
 from chainsec.errors import LedgerError
 from chainsec.primitives import Address, Hash32
 
@@ -16,7 +20,9 @@ if TYPE_CHECKING:
 
 __all__ = ["AccountView", "Pool", "check_transaction", "decode_transaction"]
 
-_BLOB_TYPE = 3
+_HIGHEST_S = SECPK1_N // 2
+_MOST_BLOBS = MAX_BLOB_GAS_PER_BLOCK // GAS_PER_BLOB
+_HASH_BYTES = 32
 
 
 class AccountView(Protocol):
@@ -49,9 +55,11 @@ def check_transaction(transaction: Any, *, chain_id: int, gas_limit: int, base_f
     """Refuse a transaction that no block on this head could hold.
 
     Raises:
-        LedgerError: wrong chain id, gas above the block's, a fee below the base fee, a nonce already used, or
-            insufficient funds for value and gas.
+        LedgerError: wrong chain id, gas above the block's, a fee below the base fee, a nonce already used,
+            insufficient funds for value and gas, or what the rules forbid in every block.
     """
+    for broken in _broken_rules(transaction):
+        raise LedgerError(f"not a valid transaction: {broken}")
     if transaction.chain_id not in (chain_id, None):
         raise LedgerError(f"transaction is for chain id {transaction.chain_id}, not {chain_id}", chain_id=chain_id)
     if transaction.gas > gas_limit:
@@ -65,9 +73,41 @@ def check_transaction(transaction: Any, *, chain_id: int, gas_limit: int, base_f
     if transaction.nonce < nonce:
         raise LedgerError(f"nonce too low: {sender} is at {nonce}, not {transaction.nonce}", sender=sender, nonce=nonce)
     needed = transaction.value + transaction.gas * transaction.max_fee_per_gas
+    if transaction.type_id == BLOB_TX_TYPE:
+        needed += len(transaction.blob_versioned_hashes) * GAS_PER_BLOB * transaction.max_fee_per_blob_gas
     balance = head.balance(sender) if needed else 0
     if balance < needed:
         raise LedgerError(f"insufficient funds: {sender} has {balance} wei and needs {needed}", sender=sender)
+
+
+def _broken_rules(transaction: Any) -> Iterator[str]:
+    """Yield what no block at all could hold: gas due at once, init code (EIP-3860), signature (EIP-2), fees, blobs."""
+    least, length = transaction.intrinsic_gas, len(transaction.data)
+    if not transaction.to:
+        least += INITCODE_WORD_COST * ((length + 31) // 32)
+        if length > MAX_INITCODE_SIZE:
+            yield f"init code of {length:,} bytes, over {MAX_INITCODE_SIZE:,}"
+    if transaction.gas < least:
+        yield f"gas {transaction.gas:,} is under the {least:,} due before the first opcode"
+    if transaction.s > _HIGHEST_S:
+        yield "the signature's s is in the upper half of the curve's order"
+    if transaction.max_priority_fee_per_gas > transaction.max_fee_per_gas:
+        yield "max_priority_fee_per_gas is over max_fee_per_gas"
+    if transaction.type_id == BLOB_TX_TYPE:
+        yield from _broken_blob_rules(transaction)
+
+
+def _broken_blob_rules(transaction: Any) -> Iterator[str]:
+    """Yield what EIP-4844 forbids in every block."""
+    blobs = transaction.blob_versioned_hashes
+    if not transaction.to:
+        yield "a transaction with blobs cannot create a contract"
+    if not 0 < len(blobs) <= _MOST_BLOBS:
+        yield f"{len(blobs)} blobs, not 1 to {_MOST_BLOBS}"
+    if any(len(blob) != _HASH_BYTES or blob[:1] != VERSIONED_HASH_VERSION_KZG for blob in blobs):
+        yield "a blob's hash has another version than 1"
+    if transaction.max_fee_per_blob_gas < 1:
+        yield "no fee is offered for the blobs"
 
 
 @dataclass

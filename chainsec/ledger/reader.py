@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
-from eth.exceptions import HeaderNotFound, Revert
+from eth.exceptions import HeaderNotFound, Revert, TransactionNotFound, VMError
 
 from chainsec.errors import LedgerError
 from chainsec.ledger import evm
@@ -110,7 +110,12 @@ class ChainReader:
     def block_hash(self, number: int) -> Hash32:
         """Return the hash of a block that there is."""
         found = self._blocks.get(number)
-        return Hash32(self.chain.chaindb.get_canonical_block_hash(number)) if found is None else found.hash
+        if found is not None:
+            return found.hash
+        try:
+            return Hash32(self.chain.chaindb.get_canonical_block_hash(number))
+        except HeaderNotFound as error:
+            raise LedgerError(f"no block {number}; the head is {self.height}", number=number) from error
 
     def sealed_block(self, number: int) -> Any:
         """Return py-evm's block with its transactions."""
@@ -126,9 +131,12 @@ class ChainReader:
     def mined_transaction(self, row: TransactionRow) -> Any:
         """Return py-evm's transaction that stands at ``row``."""
         block = self._sealed.get(row.block)
-        if block is not None:
-            return block.transactions[row.position]
-        return self.chain.get_canonical_transaction_by_index(row.block, row.position)
+        try:
+            if block is not None:
+                return block.transactions[row.position]
+            return self.chain.get_canonical_transaction_by_index(row.block, row.position)
+        except (IndexError, HeaderNotFound, TransactionNotFound) as error:
+            raise LedgerError(f"block {row.block} holds no transaction {row.position}", number=row.block) from error
 
     def header(self, number: int | None) -> Any:
         """Return py-evm's header of a block; the head's for None."""
@@ -282,15 +290,18 @@ class ChainReader:
         return self._state[1]
 
     def _execute(self, to: bytes | None, data: bytes, *, sender: bytes, at: int | None, value: int, gas: int) -> Any:
-        return evm.execute_message(
-            self.chain,
-            self._state_at(at),
-            sender=bytes(sender),
-            to=to and bytes(to),
-            data=bytes(data),
-            value=value,
-            gas=gas,
-        )
+        try:
+            return evm.execute_message(
+                self.chain,
+                self._state_at(at),
+                sender=bytes(sender),
+                to=to and bytes(to),
+                data=bytes(data),
+                value=value,
+                gas=gas,
+            )
+        except VMError as error:  # init code that is too long never becomes a computation
+            raise CallReverted(type(error).__name__, b"") from error
 
 
 def _failure(computation: Any) -> CallReverted | None:

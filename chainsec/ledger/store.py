@@ -16,13 +16,15 @@ from eth.db.backends.base import BaseAtomicDB
 
 from chainsec.errors import LedgerError
 from chainsec.ledger import logindex
-from chainsec.ledger.dump import Dump
+from chainsec.ledger.connection import connect
 from chainsec.ledger.logindex import LogIndex, LogRow, TransactionRow
 from chainsec.ledger.seal import broken_page, remove_seal, wal_path, write_seal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
+
+    from chainsec.ledger.dump import Dump
 
 __all__ = ["APPLICATION_ID", "ROWS", "SCHEMA_VERSION", "Store"]
 
@@ -40,7 +42,6 @@ ROWS = {
     "logs": "SELECT * FROM logs ORDER BY block, position",
 }
 _ERASE = ("DELETE FROM settings", "DELETE FROM records", "DELETE FROM transactions", "DELETE FROM logs")
-_NOTHING = Dump([], [], [], [])
 _CACHED_RECORDS = 50_000
 _CHECKPOINT_BYTES = 64 * 2**20
 
@@ -59,14 +60,14 @@ class Store(BaseAtomicDB):  # type: ignore[misc] # py-evm is untyped
         self.path = path
         self._overlay: dict[bytes, bytes | None] = {}
         self._cache: OrderedDict[bytes, bytes] = OrderedDict()
-        self._undo: OrderedDict[int, dict[bytes, bytes | None]] | None = None
+        self._undo: dict[int, dict[bytes, bytes | None]] | None = None
         is_new = path is None or not path.exists() or path.stat().st_size == 0
         page = None if path is None or is_new else broken_page(path)
         if page is not None:
             raise LedgerError(f"{path}: page {page} was changed since the chain was closed", path=path, page=page)
         self._is_writing = False
         try:
-            self._db = sqlite3.connect(path or ":memory:", isolation_level=None, check_same_thread=False, timeout=0.2)
+            self._db = connect(path)
             self._prepare(is_new=is_new)
         except sqlite3.Error as error:
             if hasattr(self, "_db"):
@@ -116,9 +117,14 @@ class Store(BaseAtomicDB):  # type: ignore[misc] # py-evm is untyped
         if version != SCHEMA_VERSION:
             raise LedgerError(f"{self.path}: schema version {version}, not {SCHEMA_VERSION}", path=self.path)
 
+    @property
+    def name(self) -> str:
+        """What errors call it."""
+        return str(self._db.name)
+
     def setting(self, name: str) -> bytes | None:
         """Return a stored setting, or None."""
-        row = self._db.execute("SELECT value FROM settings WHERE name = ?", (name,)).fetchone()
+        row = self._db.row("SELECT value FROM settings WHERE name = ?", (name,))
         return None if row is None else bytes(row[0])
 
     def __getitem__(self, key: bytes) -> bytes:
@@ -130,7 +136,7 @@ class Store(BaseAtomicDB):  # type: ignore[misc] # py-evm is untyped
         value = self._cache.get(key)
         if value is not None:
             return value
-        row = self._db.execute("SELECT value FROM records WHERE key = ?", (key,)).fetchone()
+        row = self._db.row("SELECT value FROM records WHERE key = ?", (key,))
         if row is None:
             raise KeyError(key)
         found: bytes = row[0]
@@ -179,7 +185,8 @@ class Store(BaseAtomicDB):  # type: ignore[misc] # py-evm is untyped
         Raises:
             LedgerError: SQLite could not write; nothing has changed on disk.
         """
-        undo = None if self._undo is None else {key: self._stored(key) for key in self._overlay}
+        if self._undo is not None:
+            self._undo[height] = {key: self._stored(key) for key in self._overlay}
         with self._transaction():
             self._write(self._overlay)
             self.index.add(transactions, logs)
@@ -191,23 +198,19 @@ class Store(BaseAtomicDB):  # type: ignore[misc] # py-evm is untyped
             else:
                 self._remember(key, value)
         self._overlay = {}
-        if self._undo is not None and undo is not None:
-            self._undo[height] = undo
         with suppress(OSError, sqlite3.Error):  # the block stands; folding the log into the file can wait
             if self.path is not None and wal_path(self.path).stat().st_size > _CHECKPOINT_BYTES:
                 self._checkpoint()
 
     def rollback(self) -> None:
-        """Forget everything since the last commit."""
+        """Forget everything since the last commit, also where that was interrupted right after it was written."""
         self._overlay = {}
+        self._cache.clear()
 
-    def keep_undo(self, above: int | None) -> None:
-        """Keep, in memory, what ``cut_back`` needs to go back to block ``above``; None keeps nothing."""
-        if above is None:
-            self._undo = None
-            return
+    def keep_undo(self, above: int) -> None:
+        """Keep, in memory, what ``cut_back`` needs to go back to block ``above``."""
         kept = {} if self._undo is None else self._undo
-        self._undo = OrderedDict((number, undo) for number, undo in kept.items() if number > above)
+        self._undo = {number: undo for number, undo in kept.items() if number > above}
 
     def cut_back(self, height: int) -> None:
         """Take back every block above ``height``: its records as they were before, its index rows gone.
@@ -215,10 +218,10 @@ class Store(BaseAtomicDB):  # type: ignore[misc] # py-evm is untyped
         Raises:
             LedgerError: no undo was kept for one of the blocks.
         """
-        undo = OrderedDict[int, dict[bytes, "bytes | None"]]() if self._undo is None else self._undo
-        above = sorted((number for number in undo if number > height), reverse=True)
+        undo = {} if self._undo is None else self._undo
         top = int(self.setting("height") or b"0")
-        if above != list(range(top, height, -1)):
+        above = range(top, height, -1)
+        if any(number not in undo for number in above):
             raise LedgerError(
                 f"blocks {height + 1} to {top} cannot be taken back: no snapshot was taken", height=height
             )
@@ -236,7 +239,7 @@ class Store(BaseAtomicDB):  # type: ignore[misc] # py-evm is untyped
             del undo[number]
 
     @contextmanager
-    def replacing(self, dump: Dump = _NOTHING) -> Iterator[None]:
+    def replacing(self, dump: Dump) -> Iterator[None]:
         """Put other rows in the place of all there are; an error inside leaves everything as it was."""
         try:
             with self._transaction():
@@ -254,22 +257,25 @@ class Store(BaseAtomicDB):  # type: ignore[misc] # py-evm is untyped
             raise
         self._undo = None
 
-    def erase(self) -> None:
-        """Remove every record, row and setting: the store is as new."""
-        with self.replacing():
-            pass
-
     def close(self) -> None:
         """Fold the write-ahead log into the file, so that it stands alone, and seal its pages.
 
         A file that was only read stays as it is.
+
+        Raises:
+            LedgerError: the log could not be folded in, as on a full disk; everything is in it, and opening reads it.
         """
-        with suppress(sqlite3.ProgrammingError):  # closed already
+        try:
             if self._is_writing and self.path is not None:
                 self._checkpoint()
                 self._db.execute("PRAGMA journal_mode = DELETE")
                 self._db.close()
                 write_seal(self.path)
+        except sqlite3.ProgrammingError:  # closed already
+            return
+        except sqlite3.Error as error:
+            raise LedgerError(f"{self.path}: cannot be closed whole: {error}", path=self.path) from error
+        finally:
             self._db.close()
 
     def abandon(self) -> None:
@@ -279,7 +285,7 @@ class Store(BaseAtomicDB):  # type: ignore[misc] # py-evm is untyped
     def _stored(self, key: bytes) -> bytes | None:
         if key in self._cache:
             return self._cache[key]
-        row = self._db.execute("SELECT value FROM records WHERE key = ?", (key,)).fetchone()
+        row = self._db.row("SELECT value FROM records WHERE key = ?", (key,))
         return None if row is None else row[0]
 
     def _write(self, records: Mapping[bytes, bytes | None]) -> None:
@@ -302,7 +308,7 @@ class Store(BaseAtomicDB):  # type: ignore[misc] # py-evm is untyped
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
             if isinstance(error, sqlite3.Error):
-                raise LedgerError(f"{self.path or 'memory'}: cannot write: {error}", path=self.path) from error
+                raise LedgerError(f"{self.name}: cannot write: {error}", path=self.path) from error
             raise
 
     def _checkpoint(self) -> None:
@@ -317,4 +323,7 @@ class Store(BaseAtomicDB):  # type: ignore[misc] # py-evm is untyped
 
     def query(self, statement: str) -> Iterator[tuple[Any, ...]]:
         """Yield the rows of a query, for whoever examines the store."""
-        yield from self._db.execute(statement)
+        try:
+            yield from self._db.execute(statement)
+        except sqlite3.Error as error:
+            raise LedgerError(f"{self.name}: cannot be read: {error}", path=self.path) from error

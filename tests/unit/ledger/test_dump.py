@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from chainsec.digest import keccak
 from chainsec.errors import LedgerError
 from chainsec.ledger.account import Account
-from chainsec.ledger.dump import read_dump
+from chainsec.ledger.dump import read_dump, write_dump
 from chainsec.ledger.engine import open_engine
 from chainsec.ledger.verify import verify_chain
 
@@ -150,3 +150,29 @@ def test_a_damaged_head_is_refused_and_the_next_block_is_made_as_if_nothing_was(
         other.load(full.engine.dump())
     assert everything(other) == before
     assert other.mine().number == 2
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda found: found._replace(logs=[*found.logs, found.logs[0]._replace(block=10**9)]),
+        lambda found: found._replace(transactions=[row._replace(block=10**9) for row in found.transactions]),
+        lambda found: found._replace(transactions=[row._replace(hash=keccak(row.hash)) for row in found.transactions]),
+    ],
+)
+def test_rows_beyond_the_head_or_of_other_transactions_are_refused(full, other, change):
+    full.engine.mine()
+    found, before = read_dump(full.engine.dump()), everything(other)
+    changed = change(found)
+    with pytest.raises(LedgerError, match="the index does not fit the chain"):
+        other.load(write_dump(lambda table: iter(getattr(changed, table))))
+    assert everything(other) == before
+
+
+def test_a_row_that_points_where_no_transaction_is_gives_one_line(full, other):
+    found = read_dump(full.engine.dump())
+    rows = [row._replace(position=row.position + 9) for row in found.transactions]
+    other.load(write_dump(lambda table: iter(rows if table == "transactions" else getattr(found, table))))
+    for row in rows:
+        with pytest.raises(LedgerError, match=f"block {row.block} holds no transaction {row.position}"):
+            other.transaction(row.hash)

@@ -1,11 +1,10 @@
-import sqlite3
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chainsec.digest import keccak
 from chainsec.ledger import logindex
+from chainsec.ledger.connection import connect
 from chainsec.ledger.logindex import LogIndex, LogRow
 from chainsec.primitives import Address
 
@@ -17,7 +16,7 @@ CHOICE = st.one_of(st.none(), st.sampled_from(TOPICS), st.lists(st.sampled_from(
 
 
 def filled(chain):
-    connection = sqlite3.connect(":memory:", isolation_level=None)
+    connection = connect(None)
     for statement in logindex.SCHEMA:
         connection.execute(statement)
     index = LogIndex(connection)

@@ -5,10 +5,16 @@ import rlp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from chainsec.digest import keccak
 from chainsec.errors import LedgerError
 from chainsec.ledger.account import Account
-from chainsec.ledger.engine import open_engine
+from chainsec.ledger.engine import CallReverted, open_engine
+from chainsec.ledger.evm import build_block
+from chainsec.ledger.pool import decode_transaction
+from chainsec.ledger.verify import verify_chain
 
+BLOB = b"\x01" + bytes(31)
+CURVE_ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
 STRANGER = Account.derive(b"tests", "stranger")
 
 
@@ -31,6 +37,77 @@ def test_what_no_block_could_hold_is_refused_on_entry(engine, alice, make, words
     with pytest.raises(LedgerError, match=words):
         engine.send(make(alice).raw)
     assert engine.mine().transaction_hashes == ()
+
+
+def typed(account, kind, nonce, *, fees=(0, 0), gas=50_000, to=bytes(20), data=b"", more=(), has_high_s=False):
+    """Return a signed transaction of a type that ``Account.sign`` does not make, rules kept or not."""
+    fields = [1337, nonce, *fees, gas, to, 0, data, [], *more]
+    signature = account.sign_digest(keccak(bytes([kind]) + rlp.encode(fields)))
+    parity, r, s = signature[64] - 27, int.from_bytes(signature[:32]), int.from_bytes(signature[32:64])
+    if has_high_s:
+        parity, s = 1 - parity, CURVE_ORDER - s
+    return bytes([kind]) + rlp.encode([*fields, parity, r, s])
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda a: typed(a, 2, 0, gas=20_000), "gas 20,000 is under the 21,000"),
+        (lambda a: typed(a, 2, 0, fees=(2, 1)), "max_priority_fee_per_gas is over max_fee_per_gas"),
+        (lambda a: typed(a, 2, 0, has_high_s=True), "upper half"),
+        (lambda a: typed(a, 2, 0, to=b"", data=bytes(49_153), gas=10**7), "init code of 49,153 bytes, over 49,152"),
+        (lambda a: typed(a, 2, 0, to=b"", data=bytes(32), gas=53_000 + 32 * 4), "gas 53,128 is under the 53,130"),
+        (lambda a: typed(a, 3, 0, more=(1, [])), "0 blobs, not 1 to 6"),
+        (lambda a: typed(a, 3, 0, more=(1, [BLOB] * 7)), "7 blobs, not 1 to 6"),
+        (lambda a: typed(a, 3, 0, more=(1, [bytes(32)])), "another version than 1"),
+        (lambda a: typed(a, 3, 0, more=(1, [b"\x01"])), "another version than 1|not a valid"),
+        (lambda a: typed(a, 3, 0, more=(0, [BLOB])), "no fee is offered for the blobs"),
+        (lambda a: typed(a, 3, 0, more=(2**200, [BLOB])), "insufficient funds"),
+    ],
+)
+def test_what_the_rules_forbid_in_every_block_is_refused_and_its_sender_goes_on(engine, alice, make, words):
+    with pytest.raises(LedgerError, match=words):
+        engine.send(make(alice))
+    engine.send(signed(alice, 0).raw)
+    assert len(engine.mine().transaction_hashes) == 1
+
+
+def test_blobs_beyond_what_a_block_can_hold_wait_for_the_next_one(engine, alice):
+    for nonce in range(2):
+        engine.send(typed(alice, 3, nonce, more=(1, [BLOB] * 4)))
+    assert [len(engine.mine().transaction_hashes) for _ in range(3)] == [1, 1, 0]
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda a: typed(a, 2, 0, fees=(0, 10**9), gas=20_000),
+        lambda a: typed(a, 2, 0, to=b"", data=bytes(60_000), gas=10**7),
+    ],
+)
+def test_what_turns_out_to_be_forbidden_while_it_is_executed_leaves_no_trace(tmp_path, alice, bob, make):
+    """Nothing of the kind gets into a pool; a block that is handed one has to stand all the same."""
+    path = tmp_path / "chain.sqlite"
+    with open_engine(path=path, accounts=[alice, bob]) as engine:
+        funds = engine.balance(alice.address)
+        builder = engine.chain.get_transaction_builder()
+        engine.pool.add(decode_transaction(builder, make(alice)))
+        engine.send(signed(bob, 0).raw)
+        assert len(engine.mine().transaction_hashes) == 1
+        assert (engine.nonce(alice.address), engine.balance(alice.address), len(engine.pool)) == (0, funds, 0)
+        hostile, honest = decode_transaction(builder, make(alice)), decode_transaction(builder, signed(bob, 1).raw)
+        built = build_block(engine.chain, [hostile, honest], timestamp=engine.head().timestamp + 1)
+        assert [one for one, _ in built.rejected] == [hostile]
+        assert built.transactions == (honest,)
+        engine.store.rollback()
+    assert verify_chain(path).transactions == 1
+
+
+def test_init_code_that_is_too_long_is_a_failed_call_and_no_traceback(engine):
+    with pytest.raises(CallReverted, match="OutOfGas"):
+        engine.call(None, bytes(60_000))
+    with pytest.raises(CallReverted, match="OutOfGas"):
+        engine.estimate(None, bytes(60_000))
 
 
 def test_a_used_nonce_is_refused(engine, alice):

@@ -213,3 +213,94 @@ def test_a_reset_goes_back_to_the_same_first_block(bench):
     with pytest.raises((LedgerError, HeaderNotFound)):
         engine.block(1)
     assert engine.mine().number == 1
+
+
+def test_interrupted_right_after_a_block_was_written_the_engine_goes_on_from_it(bench, monkeypatch):
+    engine = bench.engine
+
+    def interrupt(*_):
+        monkeypatch.undo()
+        raise KeyboardInterrupt
+
+    sent = bench.invoke("store", 1, 2, "x")
+    monkeypatch.setattr(engine.store, "_remember", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        engine.mine()
+    assert (engine.head().number, engine.receipt(sent).block_number, len(engine.pool)) == (2, 2, 0)
+    bench.invoke("store", 1, 3, "y")
+    assert engine.mine().number == 3
+
+
+def test_interrupted_before_a_block_was_written_the_engine_makes_it_next_time(bench, monkeypatch):
+    engine = bench.engine
+
+    def interrupt(*_):
+        monkeypatch.undo()
+        raise KeyboardInterrupt
+
+    sent, before = bench.invoke("store", 1, 2, "x"), engine.head()
+    monkeypatch.setattr(engine.store.index, "add", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        engine.mine()
+    assert (engine.head(), engine.receipt(sent), len(engine.pool)) == (before, None, 1)
+    assert engine.mine().number == 2
+    assert engine.receipt(sent).status
+
+
+def test_killed_while_it_is_reset_a_chain_keeps_its_own_first_block(tmp_path, alice, monkeypatch):
+    path = tmp_path / "chain.sqlite"
+    engine = open_engine(path=path, accounts=[alice], genesis_time=1_800_000_000, block_gas_limit=30_000_000)
+    engine.mine()
+
+    def end(*_):
+        engine.store.abandon()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("chainsec.ledger.local.check_head", end)
+    with pytest.raises((KeyboardInterrupt, sqlite3.ProgrammingError)):
+        engine.reset()
+    monkeypatch.undo()
+    with open_engine(path=path, accounts=[alice]) as engine:
+        assert engine.head().number == 1
+        assert engine.block(0).timestamp == 1_800_000_000
+        assert engine.block_gas_limit == 30_000_000
+
+
+def test_a_page_that_cannot_be_read_is_one_line_whatever_is_asked_for(tmp_path, bench_class, alice, bob):
+    path = tmp_path / "chain.sqlite"
+    with open_engine(path=path, accounts=[alice, bob]) as engine:
+        bench = bench_class(engine)
+        sent = [bench.invoke("store", number, number, "x" * 400) for number in range(60) if engine.mine()]
+        engine.mine()
+    seal_path(path).unlink()
+    content = bytearray(path.read_bytes())
+    page = int.from_bytes(content[16:18])
+    for start in range(page, len(content), page):
+        content[start : start + page] = os.urandom(page)
+    path.write_bytes(content)
+    store = Store(path)
+    asked = [
+        lambda: store.setting("height"),
+        lambda: store[b"v1:canonical_head_hash"],
+        lambda: store.index.transaction(sent[0]),
+        lambda: store.index.transactions(sent),
+        lambda: store.index.transactions_of(1),
+        lambda: store.index.logs_at(1),
+        lambda: store.index.search(0, 99),
+        store.index.last_block,
+        lambda: list(store.rows("records")),
+    ]
+    for ask in asked:
+        with pytest.raises(LedgerError, match=r"chain\.sqlite: cannot be read"):
+            ask()
+    store.abandon()
+
+
+def test_what_lies_beyond_every_chain_is_answered_or_refused_in_one_line(bench):
+    engine = bench.engine
+    assert engine.logs(2**63, 2**70) == []
+    assert engine.logs(-5, 2**70) == engine.logs(0, engine.head().number)
+    with pytest.raises(LedgerError, match="no block 99; the head is 1"):
+        engine.block_hash(99)
+    with pytest.raises(LedgerError, match="chain in memory: cannot be read"):
+        engine.logs(0, 9, topics=[[bytes(32)] * 300_000])
