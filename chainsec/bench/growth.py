@@ -105,7 +105,7 @@ def _look_up(readings: Readings, name: str, find: Callable[[bytes], Any], hashes
     sample = draw(hashes, _SAMPLE)
     rates = time_each(find, sample)
     require(None not in map(find, sample), f"a {name} is missing")
-    readings.add(f"{name} by hash, {len(hashes):,} blocks, chainsec", rates)
+    readings.add(f"{name} in {len(hashes):,} blocks, chainsec native", rates)
 
 
 def _reopen(readings: Readings, engine: Engine, path: Path) -> Engine:

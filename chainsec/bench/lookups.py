@@ -119,10 +119,10 @@ def _find_by_hash(readings: Readings, plain: Web3Sender, engine: Engine, ours: W
         ("transaction", lambda tester, key: tester.get_transaction_by_hash(key), engine.transaction),
     ]
     for name, ask, native in ways:
-        named = f"{name} by hash, {len(hashes[ours]):,} blocks"
+        named = f"{name} in {len(hashes[ours]):,} blocks"
         theirs, own = ([f"0x{key.hex()}" for key in draw(hashes[sender], _SAMPLE)] for sender in (plain, ours))
         peer = readings.add_peer(f"{named}, eth-tester", time_each(partial(ask, _tester(plain)), theirs))
-        readings.add(f"{named}, chainsec as eth-tester", time_each(partial(ask, _tester(ours)), own), peer)
+        readings.add(f"{named}, chainsec as tester", time_each(partial(ask, _tester(ours)), own), peer)
         mine = [bytes(key) for key in draw(hashes[ours], _SAMPLE)]
         require(None not in map(native, mine), f"a {name} is missing")
         readings.add(f"{named}, chainsec native", time_each(native, mine), peer)

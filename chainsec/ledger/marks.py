@@ -1,6 +1,7 @@
-"""Keeps the points of a chain to which it can go back, in bounded memory however many are marked.
+"""Keeps the points of a chain to which it can go back: a thousand, however many are marked.
 
-Layer: ledger. Not here: going back (``local``), what going back takes (``store``).
+Each holds the pool as it was. What was overwritten since the oldest is kept too (``Store.keep_undo``), and grows with
+every block until that point is gone back to or is dropped. Layer: ledger. Not here: going back (``local``).
 """
 
 from __future__ import annotations
