@@ -112,11 +112,15 @@ class ChainRequests:
         self._admission = self._new_admission()
         self._sensitivities: dict[Hash32, int] = {}
         self._handed_out: set[Hash32] = set()
+        self._forestalled: dict[Hash32, PendingRequest] = {}
         self._newest: Block | None = None
         self.cursor = 0
 
     def poll(self) -> list[PendingRequest]:
         """Return the undecided requests of final blocks past the cursor, in chain order, and move the cursor on.
+
+        A request that somebody has decided in a block that is not final yet is kept, and handed out where that decision
+        falls out of the chain.
 
         Where blocks that were read are gone, everything is read again from the first block, since what was followed in
         them may not have happened; no request is handed out twice.
@@ -126,13 +130,14 @@ class ChainRequests:
         if self._newest is not None and not _stands(self._newest, engine):
             self.cursor, self._newest = 0, None
             self._admission, self._sensitivities = self._new_admission(), {}
+            self._forestalled.clear()
         at = self._client.at
         first, last = self.cursor + 1, min(at, engine.final_block())
         if last < first:
             return []
         newest = engine.block(last)
         assets, raised, delegates, consents, requested, decisions = read_events(self._kinds, first, at)
-        decided = {event.args["request"] for event in decisions}
+        decided = {event.args["request"]: event.block_number for event in decisions}
         # only what is final is followed; nobody decides what is not, but somebody may have decided what is
         assets, raised, delegates, consents, requested = (
             [event for event in events if event.block_number <= last]
@@ -142,7 +147,9 @@ class ChainRequests:
         self._admission.note(delegates, consents)
         # those that are decided tie names to accounts as well
         joined = [self._join(filing) for filing in filings_of(requested, engine, [newest])]
-        found = [item for item in joined if item.request.id not in decided and item.request.id not in self._handed_out]
+        joined = [*self._forestalled.values(), *(item for item in joined if item.request.id not in self._handed_out)]
+        self._forestalled = {item.request.id: item for item in joined if decided.get(item.request.id, 0) > last}
+        found = [item for item in joined if item.request.id not in decided]
         self._handed_out.update(item.request.id for item in found)
         self.cursor, self._newest = last, newest
         return found

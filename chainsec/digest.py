@@ -21,6 +21,7 @@ __all__ = [
     "merkle_proof",
     "merkle_root",
     "parse_canonical",
+    "parse_json",
     "verify_merkle_proof",
 ]
 
@@ -31,6 +32,7 @@ may have written, would overflow the stack and kill the process."""
 _LEAF_BYTES = 32
 _TEXT = frozenset({str})
 _PLAIN = frozenset({str, int, float, bool, type(None)})
+_NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 _STRING = re.compile(rb'"(?:[^"\\]|\\.?)*+(?:"|\Z)', re.DOTALL)
 
 
@@ -66,14 +68,26 @@ def parse_canonical(text: bytes) -> Any:
     >>> parse_canonical(b'{"a":[1,2]}')
     {'a': [1, 2]}
     """
+    value = parse_json(text)
+    if canonical_json(value) != text:
+        raise ValueError("not in canonical form")
+    return value
+
+
+def parse_json(text: bytes) -> Any:
+    """Return the value of a JSON text in UTF-8 that a stranger may have written.
+
+    Raises:
+        ValueError: it is none, or nests deeper than ``MAX_DEPTH``.
+
+    >>> parse_json(b'[1, {"a": null}]')
+    [1, {'a': None}]
+    """
     # as text: bytes might be UTF-16 to ``json``, and nest deeper than what was counted
     decoded = text.decode("utf-8", "strict")
     if is_too_deep(text):
         raise ValueError(f"deeper than {MAX_DEPTH}")
-    value = json.loads(decoded)
-    if canonical_json(value) != text:
-        raise ValueError("not in canonical form")
-    return value
+    return json.loads(decoded)
 
 
 def is_too_deep(text: bytes) -> bool:
@@ -88,8 +102,15 @@ def is_too_deep(text: bytes) -> bool:
     """
     if text.count(b"[") + text.count(b"{") <= MAX_DEPTH:
         return False
+    outside = _STRING.sub(b"", text) if b"\\" in text else b"".join(text.split(b'"')[::2])
+    brackets = outside.translate(None, _NO_BRACKETS)
+    left = brackets
+    for _ in range(MAX_DEPTH):  # each turn takes the innermost level away
+        left = left.replace(b"[]", b"").replace(b"{}", b"")
+    if not left:
+        return False
     depth = 0
-    for token in _STRING.sub(b"", text):
+    for token in brackets:
         depth += (token in b"[{") - (token in b"]}")
         if depth > MAX_DEPTH:
             return True

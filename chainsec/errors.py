@@ -75,6 +75,14 @@ class LedgerError(ChainSecError):
     """The chain refused or lost something."""
 
 
+class TransactionRefused(LedgerError):  # noqa: N818 - as above
+    """The chain does not take a transaction: it is certain that nothing came of it now."""
+
+
+class TooMuch(LedgerError):  # noqa: N818 - as above
+    """A node was asked for more than fits into one answer."""
+
+
 class NodeUnreachable(LedgerError):  # noqa: N818 - as above
     """A node gives no answer. Whether it did what it was asked for is unknown."""
 

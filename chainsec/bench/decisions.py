@@ -259,7 +259,7 @@ def _open_engines(stack: ExitStack, config: Config) -> dict[str, tuple[Engine, P
     program = find_anvil()
     if program:
         node = stack.enter_context(Anvil(program=program, chain_id=chain.chain_id, timestamp=chain.genesis_time_s))
-        engines[ON_NODE] = (open_engine(node.url), folders[ON_NODE])
+        engines[ON_NODE] = (open_engine(node.url, is_exclusive=True), folders[ON_NODE])
     return engines
 
 

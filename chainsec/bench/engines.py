@@ -97,7 +97,7 @@ def _raw_on_node(stack: ExitStack, program: Path) -> list[RawSender]:
 
 def _on_node(stack: ExitStack, program: Path) -> list[Peer]:
     nodes = [stack.enter_context(Anvil(program=program)) for _ in range(2)]
-    one, together = (stack.enter_context(open_engine(node.url)) for node in nodes)
+    one, together = (stack.enter_context(open_engine(node.url, is_exclusive=True)) for node in nodes)
     return [
         EngineSender("chainsec on anvil, a block each", one, per_block=1, share=2),
         EngineSender(_ON_NODE, together, per_block=PER_BLOCK, share=10),

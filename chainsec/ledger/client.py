@@ -131,8 +131,12 @@ class Client:
         block = None
         if self.engine.makes_blocks:
             block = self._make_block(timestamp_s) if self.is_caught_up else self._find_block(timestamp_s)
-        sent, self._sent = self._sent, []
-        receipts = self._outbox.collect(sent)
+        try:
+            receipts = self._outbox.collect(self._sent)
+        except LedgerError:  # what can still be mined is waited for the next time
+            self._sent = [key for key in self._sent if self._outbox.is_waiting(key)]
+            raise
+        self._sent = []
         self._reached = block or self.engine.block(max(receipt.block_number for receipt in receipts))
         self.transactions += len(receipts)
         self.gas_used += sum(receipt.gas_used for receipt in receipts)
@@ -164,7 +168,8 @@ class Client:
         """
         self.transact(account, None, deployment_data(artifact, *arguments))
         address = self.settle()[-1].contract_address
-        assert address is not None
+        if address is None:
+            raise LedgerError(f"{self.engine.name}: the receipt of a deployment names no contract")
         return self.bind(address, artifact)
 
     def bind(self, address: Address, artifact: Artifact) -> Contract:

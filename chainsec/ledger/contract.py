@@ -70,12 +70,16 @@ class _EventCodec:
         self.is_indexed = [item["indexed"] for item in entry["inputs"]]
 
     def decode(self, log: Log) -> Event:
-        topics = iter([self.indexed.decode_topic(i, t) for i, t in enumerate(log.topics[1:])])
-        plain = iter(self.plain.decode(log.data))
-        args = {
-            name: next(topics if is_indexed else plain)
-            for name, is_indexed in zip(self.names, self.is_indexed, strict=True)
-        }
+        try:
+            topics = iter([self.indexed.decode_topic(i, t) for i, t in enumerate(log.topics[1:])])
+            plain = iter(self.plain.decode(log.data))
+            args = {
+                name: next(topics if is_indexed else plain)
+                for name, is_indexed in zip(self.names, self.is_indexed, strict=True)
+            }
+        except (ValueError, IndexError, StopIteration) as error:
+            where = f"block {log.block_number}, log {log.log_index}"
+            raise LedgerError(f"{where}: is no event {self.name}: {error}", block=log.block_number) from error
         return Event(self.name, args, log.block_number, log.transaction_hash, log.log_index, log.address)
 
     def topics(self, wanted: Mapping[str, Any]) -> list[Any]:
@@ -251,8 +255,8 @@ def read_events(kinds: Sequence[tuple[Contract, str]], from_block: int, to_block
     addresses, topics = ([*dict.fromkeys(part)] for part in zip(*found, strict=True))
     contracts = {contract.address: contract for contract, _ in kinds}
     for log in kinds[0][0].engine.logs(from_block, to_block, addresses, [topics]):
-        events, event = found.get((log.address, log.topics[0])), contracts[log.address].decode_log(log)
-        if events is not None and event is not None:
+        event = contracts[log.address].decode_log(log)
+        if event is not None and (events := found.get((log.address, log.topics[0]))) is not None:
             events.append(event)
     return [found[contract.address, contract.topic(name)] for contract, name in kinds]
 

@@ -153,7 +153,9 @@ class Engine(Protocol):
         """Put a signed transaction into the pool and return its hash.
 
         Raises:
-            LedgerError: bad signature, wrong chain id, nonce too low or taken, insufficient funds, gas over the limit.
+            TransactionRefused: bad signature, wrong chain id, nonce too low or taken, insufficient funds, gas over the
+                limit.
+            NodeUnreachable: no answer; whether it was taken is unknown.
         """
 
     def send_many(self, raws: Sequence[bytes]) -> list[Hash32]:
@@ -292,6 +294,7 @@ def open_engine(
     block_gas_limit: int | None = None,
     finality: Finality = "immediate",
     block_production: BlockProduction = "auto",
+    is_exclusive: bool = False,
     patience_s: float = 60,
 ) -> Engine:
     """Open a chain: a new one, the one that stands in ``path``, or the one of the node at a URL.
@@ -311,6 +314,8 @@ def open_engine(
         block_production: who makes a node's blocks: "engine", for development nodes (anvil, hardhat) that make them
             on command and whose automatic mining is switched off while the engine is open; "node"; or "auto", the
             engine where the node lets it.
+        is_exclusive: nobody else makes blocks on a development node, also not through ``engine.web3``: while its
+            connection stands, its head is known without asking.
         patience_s: how long a node may fail to answer, or to make its next block, before that is an error.
 
     Raises:
@@ -334,6 +339,7 @@ def open_engine(
             block_gas_limit=block_gas_limit,
             finality=finality,
             block_production=block_production,
+            is_exclusive=is_exclusive,
             patience_s=patience_s,
         )
     from chainsec.ledger.opening import open_local  # noqa: PLC0415 - py-evm takes a second to import

@@ -63,15 +63,20 @@ def mirror_chain(source: ChainSource, engine: Engine, on_block: Callable[[int, i
         found = engine.block(number)
         if (found.transaction_hashes, found.timestamp) != (block.transaction_hashes, block.timestamp):
             raise LedgerError(f"block {number} is another one than on the chain of {source.name}", block=number)
+        _compare_receipts(source, engine, block)  # also of what was kept: an earlier call may have ended before it
         on_block(number, last)
 
 
 def _copy(source: ChainSource, engine: Engine, block: Block) -> None:
     try:
-        hashes = engine.send_many(source.raw_transactions(block.number))
+        engine.send_many(source.raw_transactions(block.number))
     except LedgerError as error:
         raise LedgerError(f"block {block.number} of {source.name}: {error}", block=block.number) from error
     engine.mine(block.timestamp)
+
+
+def _compare_receipts(source: ChainSource, engine: Engine, block: Block) -> None:
+    hashes = block.transaction_hashes
     for stated, found in zip(source.receipts(hashes), engine.receipts(hashes), strict=True):
         if stated is None or found is None or stated != found:
             reason = _first_difference(stated, found)

@@ -12,7 +12,7 @@ from eth.constants import SECPK1_N
 from eth.vm.forks.cancun.constants import BLOB_TX_TYPE, GAS_PER_BLOB, MAX_BLOB_GAS_PER_BLOCK, VERSIONED_HASH_VERSION_KZG
 from eth.vm.forks.shanghai.constants import INITCODE_WORD_COST, MAX_INITCODE_SIZE
 
-from chainsec.errors import LedgerError
+from chainsec.errors import TransactionRefused
 from chainsec.primitives import Address, Hash32
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def decode_transaction(builder: Any, raw: bytes) -> Any:
     """Decode a signed transaction of any type Cancun knows and recover its sender.
 
     Raises:
-        LedgerError: no transaction, or one that no key can have signed.
+        TransactionRefused: no transaction, or one that no key can have signed.
     """
     try:
         transaction = builder.decode(bytes(raw))
@@ -47,7 +47,7 @@ def decode_transaction(builder: Any, raw: bytes) -> Any:
         _ = transaction.sender
     except Exception as error:  # whatever a hostile encoding sets off, the answer is one refusal
         reason = " ".join(str(error).split())[:200] or type(error).__name__
-        raise LedgerError(f"not a valid transaction: {reason}") from error
+        raise TransactionRefused(f"not a valid transaction: {reason}") from error
     return transaction
 
 
@@ -55,29 +55,35 @@ def check_transaction(transaction: Any, *, chain_id: int, gas_limit: int, base_f
     """Refuse a transaction that no block on this head could hold.
 
     Raises:
-        LedgerError: wrong chain id, gas above the block's, a fee below the base fee, a nonce already used,
+        TransactionRefused: wrong chain id, gas above the block's, a fee below the base fee, a nonce already used,
             insufficient funds for value and gas, or what the rules forbid in every block.
     """
     for broken in _broken_rules(transaction):
-        raise LedgerError(f"not a valid transaction: {broken}")
+        raise TransactionRefused(f"not a valid transaction: {broken}")
     if transaction.chain_id not in (chain_id, None):
-        raise LedgerError(f"transaction is for chain id {transaction.chain_id}, not {chain_id}", chain_id=chain_id)
+        raise TransactionRefused(
+            f"transaction is for chain id {transaction.chain_id}, not {chain_id}", chain_id=chain_id
+        )
     if transaction.gas > gas_limit:
-        raise LedgerError(f"gas {transaction.gas:,} is over the block's limit {gas_limit:,}", gas_limit=gas_limit)
+        raise TransactionRefused(
+            f"gas {transaction.gas:,} is over the block's limit {gas_limit:,}", gas_limit=gas_limit
+        )
     if transaction.max_fee_per_gas < base_fee_wei:
-        raise LedgerError(
+        raise TransactionRefused(
             f"fee of {transaction.max_fee_per_gas} wei is below the base fee {base_fee_wei}", base_fee=base_fee_wei
         )
     sender = Address(transaction.sender)
     nonce = head.nonce(sender)
     if transaction.nonce < nonce:
-        raise LedgerError(f"nonce too low: {sender} is at {nonce}, not {transaction.nonce}", sender=sender, nonce=nonce)
+        raise TransactionRefused(
+            f"nonce too low: {sender} is at {nonce}, not {transaction.nonce}", sender=sender, nonce=nonce
+        )
     needed = transaction.value + transaction.gas * transaction.max_fee_per_gas
     if transaction.type_id == BLOB_TX_TYPE:
         needed += len(transaction.blob_versioned_hashes) * GAS_PER_BLOB * transaction.max_fee_per_blob_gas
     balance = head.balance(sender) if needed else 0
     if balance < needed:
-        raise LedgerError(f"insufficient funds: {sender} has {balance} wei and needs {needed}", sender=sender)
+        raise TransactionRefused(f"insufficient funds: {sender} has {balance} wei and needs {needed}", sender=sender)
 
 
 def _broken_rules(transaction: Any) -> Iterator[str]:
@@ -138,14 +144,14 @@ class Pool:
             is_replacement: take the place of another transaction with the same sender and nonce.
 
         Raises:
-            LedgerError: another transaction of the sender has this nonce, and this is no replacement.
+            TransactionRefused: another transaction of the sender has this nonce, and this is no replacement.
         """
         key = bytes(transaction.hash)
         place = (bytes(transaction.sender), transaction.nonce)
         other = self._places.get(place, key)
         if other != key:
             if not is_replacement:
-                raise LedgerError(
+                raise TransactionRefused(
                     f"nonce {transaction.nonce} of {Address(place[0])} is taken by {Hash32(other)}", nonce=place[1]
                 )
             del self._waiting[other]

@@ -88,7 +88,7 @@ class Venue:
             return _open_file(config, directory)
         begun_s = config.chain.genesis_time_s
         with ExitStack() as opened:
-            engine = opened.enter_context(open_engine(self.engine, chain_id=config.chain.chain_id))
+            engine = opened.enter_context(open_engine(self.engine, chain_id=config.chain.chain_id, is_exclusive=True))
             if _begin_s(engine) != begun_s:
                 raise RunMismatch(
                     f"{shown_url(self.engine)}: came back with another first block; what the run had there is gone: "

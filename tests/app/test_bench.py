@@ -143,9 +143,7 @@ def test_lookups_are_measured_beside_eth_tester_and_against_length(measure, monk
         assert rows[ours]["ratio"] == rows[ours]["per_second"] / rows[theirs]["per_second"]
     alone = {name for name, row in rows.items() if row["ratio"] is None}
     lengths = {
-        f"{what} in {n} blocks, chainsec native"
-        for what in ("receipt", "transaction")
-        for n in (1, 5, 25, 50, 100)
+        f"{what} in {n} blocks, chainsec native" for what in ("receipt", "transaction") for n in (1, 5, 25, 50, 100)
     }
     assert alone == lengths | {
         "40 events, chainsec through web3",

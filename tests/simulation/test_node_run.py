@@ -201,6 +201,7 @@ def test_a_chain_that_does_something_else_than_the_same_transactions_do_here_is_
         return honest({**found, "gasUsed": hex(1 + int(found["gasUsed"], 16))})
 
     monkeypatch.setattr(reader, "read_receipt", dearer)
-    with pytest.raises(LedgerError, match=r"block 1 of anvil/.*another gas used"):
-        small.play_small(tmp_path / "run", SEED, engine=twin.url)
+    for _ in range(3):  # also what an earlier attempt has brought over is held against the node's receipts
+        with pytest.raises(LedgerError, match=r"block 1 of anvil/.*another gas used"):
+            small.play_small(tmp_path / "run", SEED, engine=twin.url)
     assert not (tmp_path / "run" / "seal.json").exists()

@@ -1,7 +1,6 @@
 """The friendly door: what it does stands on chain, and what nobody knows is refused before anything is sent."""
 
 from itertools import pairwise
-from sqlite3 import ProgrammingError
 
 import pytest
 
@@ -14,6 +13,7 @@ from chainsec.errors import (
     AccessDenied,
     ChainSecError,
     ContractReverted,
+    LedgerError,
     RunMismatch,
     UnknownAsset,
     UnknownParty,
@@ -206,7 +206,7 @@ def test_a_sandbox_that_cannot_deploy_closes_its_own_engine_and_nobody_elses(mon
     starved = Config(chain=ChainSettings(transaction_gas=60_000))
     with pytest.raises(ChainSecError):
         Sandbox(starved)
-    with pytest.raises(ProgrammingError, match="closed"):
+    with pytest.raises(LedgerError, match="closed"):
         opened[0].receipt(RECEIPT)
     with open_engine(accounts=()) as theirs:
         with pytest.raises(ChainSecError):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import rlp
 
 from chainsec.digest import keccak
-from chainsec.errors import LedgerError
+from chainsec.errors import LedgerError, TransactionRefused
 from chainsec.ledger.engine import Block, CallReverted, Log, Receipt, Transaction
 from chainsec.primitives import Address, Hash32
 
@@ -25,13 +25,15 @@ if TYPE_CHECKING:
 __all__ = [
     "failure_of",
     "quantity",
-    "raw_of",
     "read_block",
     "read_bytes",
+    "read_gas_limit",
     "read_log",
     "read_quantity",
+    "read_raw_transactions",
     "read_receipt",
     "read_transaction",
+    "read_waiting",
     "stated_chain_id",
 ]
 
@@ -71,7 +73,7 @@ def _refusing(read: Callable[[Any], _Record]) -> Callable[[Any], _Record]:
         try:
             return read(found)
         except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
-            kind = read.__name__.removeprefix("read_")
+            kind = read.__name__.removeprefix("read_").replace("_", " ")
             raise LedgerError(f"the node's {kind} cannot be read: {type(error).__name__}: {error}") from error
 
     return refusing
@@ -181,7 +183,24 @@ def read_transaction(found: Mapping[str, Any]) -> Transaction:
 
 
 @_refusing
-def raw_of(found: Mapping[str, Any]) -> bytes:
+def read_gas_limit(found: Mapping[str, Any]) -> int:
+    """Return the gas that a block can hold."""
+    return _number(found["gasLimit"])
+
+
+@_refusing
+def read_waiting(found: Mapping[str, Any]) -> int:
+    """Return how many transactions a node's pool holds, from its ``txpool_status``."""
+    return sum(_number(found[kind]) for kind in ("pending", "queued"))
+
+
+@_refusing
+def read_raw_transactions(block: Mapping[str, Any]) -> list[bytes]:
+    """Return the transactions of a block that was asked for with whole ones, each as it was signed."""
+    return [_raw_of(item) for item in block["transactions"]]
+
+
+def _raw_of(found: Mapping[str, Any]) -> bytes:
     """Return a legacy transaction as it was signed; what comes out hashes to what the node says.
 
     Source: EIP-155.
@@ -199,7 +218,7 @@ def stated_chain_id(raw: bytes) -> int | None:
     """Return the chain that a signed transaction is for; None where it counts on any.
 
     Raises:
-        LedgerError: no signed transaction.
+        TransactionRefused: no signed transaction.
 
     Source: EIP-155, EIP-2718.
     """
@@ -212,7 +231,7 @@ def stated_chain_id(raw: bytes) -> int | None:
         v = int.from_bytes(fields[6], "big")
     except Exception as error:  # whatever a hostile encoding sets off, the answer is one refusal
         reason = " ".join(str(error).split())[:_MOST_BITS] or type(error).__name__
-        raise LedgerError(f"not a valid transaction: {reason}") from error
+        raise TransactionRefused(f"not a valid transaction: {reason}") from error
     return (v - _FIRST_EIP155_V) // 2 if v >= _FIRST_EIP155_V else None
 
 

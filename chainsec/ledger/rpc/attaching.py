@@ -31,6 +31,7 @@ def attach(
     block_gas_limit: int | None = None,
     finality: Finality = "immediate",
     block_production: BlockProduction = "auto",
+    is_exclusive: bool = False,
     patience_s: float = 60,
 ) -> RpcEngine:
     """Return the engine on the node at ``url``; the arguments are ``open_engine``'s."""
@@ -41,7 +42,14 @@ def attach(
         development = None
         if block_production == "engine" or (block_production == "auto" and DevelopmentNode.is_offered(name)):
             development = DevelopmentNode(caller, block_gas_limit or DEVELOPMENT_GAS_LIMIT)
-        engine = RpcEngine(caller, name=name, chain_id=found, finality=finality, development=development)
+        engine = RpcEngine(
+            caller,
+            name=name,
+            chain_id=found,
+            finality=finality,
+            development=development,
+            is_exclusive=is_exclusive,
+        )
         _compare(engine, chain_id, genesis_time, block_gas_limit)
     except BaseException:
         caller.close()

@@ -10,6 +10,7 @@ import time
 from itertools import count
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from chainsec.digest import parse_json
 from chainsec.errors import LedgerError, NodeUnreachable
 
 if TYPE_CHECKING:
@@ -143,7 +144,7 @@ class Caller:
         if not isinstance(answers, list):
             self._takes_batches = False
             return None
-        by_number = {answer.get("id"): answer for answer in answers if isinstance(answer, dict)}
+        by_number = {answer["id"]: answer for answer in answers if isinstance(answer, dict) and _is_number(answer)}
         results = []
         for number, (method, _) in zip(numbers, calls, strict=True):
             if number not in by_number:
@@ -158,8 +159,9 @@ class Caller:
         text = json.dumps(question, separators=(",", ":")).encode()
         answer = self.transport.exchange(text)
         try:
-            return json.loads(answer)
-        except (ValueError, RecursionError) as error:
+            return parse_json(answer)
+        except ValueError as error:
+            self.transport.close()
             raise LedgerError(f"{self.url}: answers with something that is no JSON", url=self.url) from error
 
     def _result(self, method: str, answer: dict[str, Any]) -> Any:
@@ -170,6 +172,7 @@ class Caller:
         return answer["result"]
 
     def _nonsense(self, method: str, answer: Any) -> LedgerError:
+        self.transport.close()  # an answer to something else may still be under way
         shown = ascii(str(answer))[1:-1][:_SHOWN_CHARS]
         return LedgerError(f"{self.url}: {method}: no answer to what was asked: {shown}", url=self.url)
 
@@ -188,3 +191,7 @@ class Caller:
             self.sleep(pause_s)
             is_again = True
             pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+
+
+def _is_number(answer: dict[str, Any]) -> bool:
+    return type(answer.get("id")) is int

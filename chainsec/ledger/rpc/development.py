@@ -10,18 +10,24 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from chainsec.errors import ChainTakenBack, LedgerError, NodeUnreachable
-from chainsec.ledger.rpc.answers import quantity, read_block, read_bytes, read_quantity
+from chainsec.ledger.rpc.answers import quantity, read_block, read_bytes, read_waiting
 from chainsec.ledger.rpc.caller import Caller, RpcError
 
 if TYPE_CHECKING:
     from chainsec.ledger.engine import Block
 
-__all__ = ["DEVELOPMENT_GAS_LIMIT", "DevelopmentNode"]
+__all__ = ["DEVELOPMENT_GAS_LIMIT", "DevelopmentNode", "ask_newest"]
 
 DEVELOPMENT_GAS_LIMIT = 1_000_000_000
-_LATEST = ("eth_getBlockByNumber", ("latest", False))
+_NEWEST = ("eth_getBlockByNumber", ("latest", False))
 _FREE_OF_CHARGE = ("anvil_setNextBlockBaseFeePerGas", "hardhat_setNextBlockBaseFeePerGas")
 _DROP_ALL = ("anvil_dropAllTransactions", "hardhat_dropAllTransactions")
+
+
+def ask_newest(caller: Caller) -> Any:
+    """Return what a node says of its newest block."""
+    method, params = _NEWEST
+    return caller.ask(method, *params)
 
 
 class DevelopmentNode:
@@ -82,11 +88,10 @@ class DevelopmentNode:
 
     def look(self) -> tuple[Block, int]:
         """Return the newest block and how many transactions wait to be mined; one round trip."""
-        latest, pool = self._caller.ask_many([_LATEST, ("txpool_status", ())])
+        latest, pool = self._caller.ask_many([_NEWEST, ("txpool_status", ())])
         if isinstance(latest, RpcError):
             raise latest
-        waiting = 0 if isinstance(pool, RpcError) else sum(read_quantity(pool[kind]) for kind in ("pending", "queued"))
-        return read_block(latest), waiting
+        return read_block(latest), 0 if isinstance(pool, RpcError) else read_waiting(pool)
 
     @property
     def is_there_still(self) -> bool:
@@ -104,7 +109,7 @@ class DevelopmentNode:
         with suppress(NodeUnreachable):
             self._caller.tell("evm_mine", timestamp)
             is_sure = True
-        newest = read_block(self._caller.ask(*_LATEST[:1], *_LATEST[1]))
+        newest = read_block(ask_newest(self._caller))
         if newest.number == parent.number + 1 and newest.timestamp == timestamp:
             return newest
         if is_sure or newest.hash != parent.hash:

@@ -5,17 +5,20 @@ Layer: ledger. Not here: how the node is reached (``transport``), asked (``calle
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, Self
 
 from chainsec.digest import keccak
-from chainsec.errors import ChainTakenBack, LedgerError
+from chainsec.errors import ChainTakenBack, LedgerError, TransactionRefused
 from chainsec.ledger.rpc.answers import (
     read_block,
     read_bytes,
+    read_gas_limit,
     read_quantity,
     stated_chain_id,
 )
 from chainsec.ledger.rpc.caller import RpcError
+from chainsec.ledger.rpc.development import ask_newest
 from chainsec.ledger.rpc.reader import RpcReader
 from chainsec.primitives import Hash32
 
@@ -29,8 +32,8 @@ if TYPE_CHECKING:
 __all__ = ["RpcEngine"]
 
 _LOOK_EVERY_S = 0.1
-_NEWEST = ("eth_getBlockByNumber", "latest", False)
-_FINALIZED = ("eth_getBlockByNumber", "finalized", False)
+_NOT_YET = re.compile(r"not found|unknown block", re.IGNORECASE)
+_KEPT_MARKS = 1_000
 
 
 class RpcEngine(RpcReader):
@@ -42,6 +45,7 @@ class RpcEngine(RpcReader):
         chain_id: of its chain.
         finality: when a block is final: "immediate", "finalized", or how many blocks stand on it.
         development: commands the node; None where it makes its blocks itself.
+        is_exclusive: nobody else makes blocks while ``development`` does.
     """
 
     def __init__(
@@ -52,12 +56,14 @@ class RpcEngine(RpcReader):
         chain_id: int,
         finality: Finality = "immediate",
         development: DevelopmentNode | None = None,
+        is_exclusive: bool = False,
     ) -> None:
         super().__init__(caller)
         self.name = name
         self.chain_id = chain_id
         self.finality = finality
         self._development = development
+        self._is_exclusive = is_exclusive
         self._reached: Block | None = None
         self._waiting: dict[Hash32, bytes] = {}
         self._marks: dict[int, tuple[Any, Block, dict[Hash32, bytes]]] = {}
@@ -74,7 +80,7 @@ class RpcEngine(RpcReader):
         """Gas that the next block can hold."""
         if self._development is not None:
             return self._development.gas_limit
-        return read_quantity(self._caller.ask(*_NEWEST)["gasLimit"])
+        return read_gas_limit(ask_newest(self._caller))
 
     @property
     def gas_price_wei(self) -> int:
@@ -86,12 +92,12 @@ class RpcEngine(RpcReader):
         newest = self._standing_head
         if newest is not None:
             return newest
-        return self._keep_up(read_block(self._caller.ask(*_NEWEST)))
+        return self._keep_up(read_block(ask_newest(self._caller)))
 
     @property
     def _standing_head(self) -> Block | None:
         """The newest block of a node that makes none unasked and has been there ever since; None has to be asked."""
-        is_sure = self._development is not None and self._development.is_there_still
+        is_sure = self._is_exclusive and self._development is not None and self._development.is_there_still
         return self._reached if is_sure else None
 
     def block(self, number: int) -> Block:
@@ -119,7 +125,7 @@ class RpcEngine(RpcReader):
     def _require(self, number: int | None) -> None:
         """Look whether a block that the node does not know is one that a commanded node has lost."""
         if number is not None and self._reached is not None and number <= self._reached.number:
-            self._compare(read_block(self._caller.ask(*_NEWEST)), self._reached)
+            self._compare(read_block(ask_newest(self._caller)), self._reached)
 
     def _last_up_to(self, number: int) -> int:
         newest = self._standing_head
@@ -128,11 +134,21 @@ class RpcEngine(RpcReader):
     def final_block(self) -> int:
         """Return the number of the newest final block."""
         if self.finality == "finalized":
-            return read_block(self._caller.ask(*_FINALIZED)).number
+            return self._finalized()
         behind = 0 if self.finality == "immediate" else self.finality
         newest = self._standing_head
         height = read_quantity(self._caller.ask("eth_blockNumber")) if newest is None else newest.number
         return max(0, height - behind)
+
+    def _finalized(self) -> int:
+        """Return the number of the block with that tag; on a young chain, which has none yet, the first."""
+        try:
+            found = self._caller.ask("eth_getBlockByNumber", "finalized", False)  # noqa: FBT003 - the method's parameter
+        except RpcError as error:
+            if not _NOT_YET.search(error.said):
+                raise
+            found = None
+        return 0 if found is None else read_block(found).number
 
     def send(self, raw: bytes) -> Hash32:
         """Put a signed transaction into the node's pool; one that it knows already counts as sent."""
@@ -143,16 +159,18 @@ class RpcEngine(RpcReader):
         self._take_charge()
         for raw in raws:
             if (stated := stated_chain_id(raw)) not in (self.chain_id, None):
-                raise LedgerError(f"transaction is for chain id {stated}, not {self.chain_id}", chain_id=self.chain_id)
+                raise TransactionRefused(
+                    f"transaction is for chain id {stated}, not {self.chain_id}", chain_id=self.chain_id
+                )
         hashes = [Hash32(keccak(raw)) for raw in raws]
         answers = self._caller.ask_many([("eth_sendRawTransaction", ("0x" + raw.hex(),)) for raw in raws])
-        refused: LedgerError | None = None
+        refused: TransactionRefused | None = None
         for key, raw, answer in zip(hashes, raws, answers, strict=True):
             if isinstance(answer, RpcError):
                 # sent before, or by an attempt whose answer was lost
                 known = self.transaction(key)
                 if known is None:
-                    refused = refused or LedgerError(f"{self.url}: {answer.said}", said=answer.said)
+                    refused = refused or TransactionRefused(f"{self.url}: {answer.said}", said=answer.said)
                 if known is None or known.block_number is not None:
                     continue
             elif read_bytes(answer) != key:
@@ -190,8 +208,11 @@ class RpcEngine(RpcReader):
         for raw in kept.values():
             try:
                 self.send(raw)
-            except LedgerError:
+            except TransactionRefused:
                 continue
+            except LedgerError:
+                self._waiting = kept | self._waiting
+                raise
 
     def _await_block(self) -> Block:
         parent, begun = self.head(), self._caller.clock()
@@ -215,6 +236,8 @@ class RpcEngine(RpcReader):
         number, self._next_mark = self._next_mark, self._next_mark + 1
         head = self.head()
         self._marks[number] = (development.mark(), head, dict(self._waiting))
+        if len(self._marks) > _KEPT_MARKS:
+            del self._marks[next(iter(self._marks))]
         return number
 
     def revert(self, snapshot: int) -> None:

@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING, Any
 from web3 import Web3
 from web3.providers.base import JSONBaseProvider
 
+from chainsec.digest import MAX_DEPTH, is_too_deep
+from chainsec.errors import LedgerError, NodeUnreachable
+
 if TYPE_CHECKING:
     from web3.types import RPCEndpoint, RPCResponse
 
@@ -25,12 +28,13 @@ class _Provider(JSONBaseProvider):
 
     def make_request(self, method: RPCEndpoint, params: Any) -> RPCResponse:
         """Carry one request of web3's to the node and its answer back."""
-        answer = self._caller.transport.exchange(self.encode_rpc_request(method, params))
+        try:
+            answer = self._caller.transport.exchange(self.encode_rpc_request(method, params))
+        except NodeUnreachable as error:  # web3 knows it by this name
+            raise ConnectionError(str(error)) from error
+        if is_too_deep(answer):
+            raise LedgerError(f"{self._caller.url}: {method}: an answer deeper than {MAX_DEPTH}")
         return self.decode_rpc_response(answer)
-
-    def is_connected(self, show_traceback: bool = False) -> bool:  # noqa: FBT001, FBT002 - the signature is web3's
-        """Tell whether the node answers."""
-        return super().is_connected(show_traceback)
 
 
 def connect_web3(caller: Caller) -> Web3:

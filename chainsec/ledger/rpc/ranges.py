@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from chainsec.errors import NodeUnreachable
+from chainsec.errors import NodeUnreachable, TooMuch
 from chainsec.ledger.rpc.caller import RpcError
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class LogRanges:
             to_block: last block.
 
         Raises:
-            RpcError: the node refuses even a single block.
+            RpcError, TooMuch: the node refuses even a single block.
             NodeUnreachable: it gives no answer, not even for a single block.
         """
         found: list[Log] = []
@@ -62,7 +62,7 @@ class LogRanges:
             last = min(to_block, first + self.width_blocks - 1)
             try:
                 found += fetch(first, last)
-            except (RpcError, NodeUnreachable) as error:
+            except (RpcError, NodeUnreachable, TooMuch) as error:
                 if last == first or (isinstance(error, RpcError) and error.is_unsupported):
                     raise
                 self.width_blocks = (last - first + 1) // 2

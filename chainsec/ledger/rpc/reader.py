@@ -6,18 +6,18 @@ Layer: ledger. Not here: what changes the chain (``engine``).
 from __future__ import annotations
 
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from chainsec.errors import LedgerError
 from chainsec.ledger.engine import CALL_GAS, Block, CallReverted, Log, Receipt, TopicFilter, Transaction
 from chainsec.ledger.rpc.answers import (
     failure_of,
     quantity,
-    raw_of,
     read_block,
     read_bytes,
     read_log,
     read_quantity,
+    read_raw_transactions,
     read_receipt,
     read_transaction,
 )
@@ -75,17 +75,23 @@ class RpcReader:
         Raises:
             LedgerError: no such block, or a transaction of another kind.
         """
-        return [raw_of(item) for item in self._block_record(number, with_transactions=True)["transactions"]]
+        return read_raw_transactions(self._block_record(number, with_transactions=True))
 
     def receipt(self, transaction_hash: bytes) -> Receipt | None:
         """Return the receipt of a mined transaction."""
-        found = self._caller.ask("eth_getTransactionReceipt", _hex(transaction_hash))
-        return None if found is None else read_receipt(found)
+        return self._receipt(transaction_hash, self._caller.ask("eth_getTransactionReceipt", _hex(transaction_hash)))
+
+    def _receipt(self, key: bytes, found: Any) -> Receipt | None:
+        receipt = None if found is None else read_receipt(_raised(found))
+        if receipt is not None and receipt.transaction_hash != key:
+            raise LedgerError(f"{self.url}: gives the receipt of {receipt.transaction_hash} for that of {Hash32(key)}")
+        return receipt
 
     def receipts(self, transaction_hashes: Sequence[bytes]) -> list[Receipt | None]:
         """Return receipts, in batches."""
         calls = [("eth_getTransactionReceipt", (_hex(key),)) for key in transaction_hashes]
-        return [None if found is None else read_receipt(found) for found in map(_raised, self._caller.ask_many(calls))]
+        found = self._caller.ask_many(calls)
+        return [self._receipt(key, item) for key, item in zip(transaction_hashes, found, strict=True)]
 
     def transaction(self, transaction_hash: bytes) -> Transaction | None:
         """Return a mined or waiting transaction."""
@@ -143,12 +149,9 @@ class RpcReader:
         """Return matching logs in chain order, asked for in ranges that the node can bear."""
         if address is not None and not isinstance(address, bytes) and not address:
             return []
-        wanted: dict[str, Any] = {}
-        if address is not None:
-            wanted["address"] = _hex(address) if isinstance(address, bytes) else [_hex(item) for item in address]
-        places = [_hex(item) if isinstance(item, bytes) else [_hex(one) for one in item or ()] for item in topics]
-        if places:
-            wanted["topics"] = [place or None for place in places]
+        addresses = [address] if isinstance(address, bytes) else list(address or ())
+        places = [[item] if isinstance(item, bytes) else list(item or ()) for item in topics]
+        wanted = _Wanted(frozenset(addresses), tuple(map(frozenset, places)))
         last = self._last_up_to(to_block)
         try:
             return self._ranges.read(partial(self._fetch_logs, wanted), max(0, from_block), last)
@@ -163,13 +166,16 @@ class RpcReader:
             self._require(number)
         return min(number, newest)
 
-    def _fetch_logs(self, wanted: dict[str, Any], first: int, last: int) -> list[Log]:
+    def _fetch_logs(self, wanted: _Wanted, first: int, last: int) -> list[Log]:
         # a node that gives no answer may have been asked for too much; only for one block is that out of the question
         ask = self._caller.ask if first == last else self._caller.tell
-        found = ask("eth_getLogs", wanted | {"fromBlock": quantity(first), "toBlock": quantity(last)})
+        found = ask("eth_getLogs", wanted.question() | {"fromBlock": quantity(first), "toBlock": quantity(last)})
         if not isinstance(found, list):
             raise LedgerError(f"{self.url}: eth_getLogs: no list of logs")
-        return [read_log(item) for item in found]
+        logs = [read_log(item) for item in found]
+        if not all(first <= log.block_number <= last and wanted.is_met_by(log) for log in logs):
+            raise LedgerError(f"{self.url}: eth_getLogs: gives logs that were not asked for")
+        return logs
 
     def nonce(self, address: bytes, at: int | None = None) -> int:
         """Return how many transactions of ``address`` were mined."""
@@ -214,6 +220,26 @@ class RpcReader:
         except CallReverted as failure:
             return failure
         return CallReverted("Unknown", b"")
+
+
+class _Wanted(NamedTuple):
+    """Which logs are asked for: of any of these addresses, with any of these topics in each place; empty means all."""
+
+    addresses: frozenset[bytes]
+    topics: tuple[frozenset[bytes], ...]
+
+    def question(self) -> dict[str, Any]:
+        """Return it as ``eth_getLogs`` takes it."""
+        places = [sorted(map(_hex, choice)) or None for choice in self.topics]
+        return ({"address": sorted(map(_hex, self.addresses))} if self.addresses else {}) | {"topics": places}
+
+    def is_met_by(self, log: Log) -> bool:
+        """Tell whether a log is one of these."""
+        return (
+            (not self.addresses or log.address in self.addresses)
+            and len(log.topics) >= len(self.topics)
+            and all(not choice or topic in choice for choice, topic in zip(self.topics, log.topics, strict=False))
+        )
 
 
 def _hex(data: bytes) -> str:

@@ -1,13 +1,10 @@
 """A node that misbehaves: a proxy before a real one that drops, refuses, mangles and limits as it is told to."""
 
 import json
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-import urllib3
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -15,13 +12,13 @@ from chainsec.errors import ChainTakenBack, ConfigError, LedgerError, NodeUnreac
 from chainsec.ledger.account import Account
 from chainsec.ledger.anvil import Anvil
 from chainsec.ledger.client import Client
-from chainsec.ledger.contract import deployment_data
+from chainsec.ledger.contract import deployment_data, read_events
 from chainsec.ledger.engine import CallReverted, open_engine
 from chainsec.ledger.rpc.answers import (
     failure_of,
-    raw_of,
     read_block,
     read_log,
+    read_raw_transactions,
     read_receipt,
     read_transaction,
     stated_chain_id,
@@ -34,92 +31,6 @@ GAS = 1_000_000
 RECORD = json.loads((Path(__file__).parent / "probe.json").read_text())
 PROBE = SimpleNamespace(abi=RECORD["abi"], bytecode=bytes.fromhex(RECORD["bytecode"]))
 FREE = ("--block-base-fee-per-gas", "0", "--gas-price", "0")
-
-
-@pytest.fixture(scope="module")
-def node(anvil_program):
-    with Anvil(program=anvil_program) as running:
-        yield running
-
-
-class Proxy:
-    """Stands between an engine and its node; ``rule`` may answer a question itself.
-
-    A rule is given one call (method and parameters) and returns None to let it pass, DROP to hang up unanswered,
-    LOSE to let the node act and hang up then, an HTTP status, or what the answer is to hold besides its number.
-    """
-
-    DROP, LOSE = "drop", "lose"
-
-    def __init__(self, url):  # noqa: C901 - the server and what it does belong together
-        self.rule = lambda method, params: None  # noqa: ARG005 - what a rule is given
-        self.takes_batches = True
-        self.asked = []
-        proxy, pool = self, urllib3.connection_from_url(url)
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_POST(self):
-                text = self.rfile.read(int(self.headers["Content-Length"]))
-                question = json.loads(text)
-                calls = question if isinstance(question, list) else [question]
-                proxy.asked += [call["method"] for call in calls]
-                verdicts = [proxy.rule(call["method"], call["params"]) for call in calls]
-                if proxy.DROP in verdicts:
-                    self.close_connection = True
-                    return
-                status = next((verdict for verdict in verdicts if isinstance(verdict, int)), 200)
-                body = pool.request("POST", "/", body=text, headers={"Content-Type": "application/json"}).data
-                if proxy.LOSE in verdicts:
-                    self.close_connection = True
-                    return
-                if isinstance(question, list) and not proxy.takes_batches:
-                    body = b'{"jsonrpc":"2.0","id":null,"error":{"code":-32600,"message":"no batches"}}'
-                elif any(isinstance(verdict, (dict, bytes)) for verdict in verdicts):
-                    body = self.replace(question, json.loads(body), verdicts)
-                self.send_response(status)
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            def replace(self, question, answers, verdicts):
-                raw = next((verdict for verdict in verdicts if isinstance(verdict, bytes)), None)
-                if raw is not None:
-                    return raw
-                found = answers if isinstance(answers, list) else [answers]
-                for answer, verdict in zip(found, verdicts, strict=True):
-                    if verdict is not None:
-                        answer.pop("result", None)
-                        answer.update(verdict)
-                return json.dumps(found if isinstance(question, list) else found[0]).encode()
-
-            def log_message(self, *_):
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-
-    def first(self, count, method, verdict):
-        """Answer so to the first ``count`` calls of a method."""
-        left = [count]
-
-        def rule(asked, _):
-            if asked != method or not left[0]:
-                return None
-            left[0] -= 1
-            return verdict
-
-        self.rule = rule
-
-
-@pytest.fixture
-def proxy(node):
-    between = Proxy(node.url)
-    yield between
-    between.server.shutdown()
-    between.server.server_close()
 
 
 @pytest.fixture
@@ -141,7 +52,7 @@ def deploy(engine, sender, nonce=0):
     return signed
 
 
-@pytest.mark.parametrize("verdict", [Proxy.DROP, 503, 429])
+@pytest.mark.parametrize("verdict", ["drop", 503, 429])
 def test_a_question_is_repeated_until_the_node_answers(engine, proxy, verdict):
     before = engine.head()
     proxy.first(3, "eth_getBlockByNumber", verdict)
@@ -175,7 +86,7 @@ def test_other_states_of_http_are_errors_at_once(engine, proxy):
 
 
 def test_a_transaction_whose_answer_is_lost_is_sent_again_and_takes_effect_once(engine, proxy, sender):
-    proxy.first(1, "eth_sendRawTransaction", Proxy.LOSE)
+    proxy.first(1, "eth_sendRawTransaction", "lose")
     proxy.asked.clear()
     signed = deploy(engine, sender)
     assert proxy.asked.count("eth_sendRawTransaction") == 2
@@ -186,7 +97,7 @@ def test_a_transaction_whose_answer_is_lost_is_sent_again_and_takes_effect_once(
 def test_a_block_whose_answer_is_lost_is_looked_for_and_not_made_twice(engine, proxy, sender):
     signed = deploy(engine, sender)
     parent = engine.head()
-    proxy.first(1, "evm_mine", Proxy.LOSE)
+    proxy.first(1, "evm_mine", "lose")
     proxy.asked.clear()
     block = engine.mine()
     assert proxy.asked.count("evm_mine") == 1
@@ -196,7 +107,7 @@ def test_a_block_whose_answer_is_lost_is_looked_for_and_not_made_twice(engine, p
 def test_a_block_that_the_node_was_never_told_to_make_is_made_by_the_second_attempt(engine, proxy, sender):
     signed = deploy(engine, sender)
     parent = engine.head()
-    proxy.first(1, "evm_mine", Proxy.DROP)
+    proxy.first(1, "evm_mine", "drop")
     proxy.asked.clear()
     block = engine.mine()
     assert proxy.asked.count("evm_mine") == 2
@@ -235,6 +146,145 @@ def test_answers_that_are_none_are_refused_in_one_line(engine, proxy, verdict):
             assert "\n" not in str(error)  # noqa: PT017 - some of these answers are fine for some of the questions
 
 
+STRANGE = "0x" + "11" * 32
+STRANGE_LOG = {
+    "address": "0x" + "22" * 20,
+    "topics": [],
+    "data": "0x",
+    "blockNumber": "0x1",
+    "transactionHash": STRANGE,
+    "transactionIndex": "0x0",
+    "logIndex": "0x0",
+}
+
+
+@pytest.mark.parametrize(
+    ("question", "verdict", "said"),
+    [
+        ("txpool_status", {"result": None}, "the node's waiting cannot be read"),
+        ("txpool_status", {"result": {"held": "0x1"}}, "the node's waiting cannot be read"),
+        ("eth_getTransactionReceipt", {"id": []}, "no answer to what was asked"),
+        ("eth_getLogs", {"result": [STRANGE_LOG]}, "gives logs that were not asked for"),
+        ("eth_getLogs", {"result": {}}, "no list of logs"),
+    ],
+)
+def test_an_answer_to_something_else_is_one_line_from_whoever_needed_it(proxy, sender, question, verdict, said):
+    engine = open_engine(proxy.url, patience_s=5)
+    client = Client(engine, transaction_gas=GAS)
+    probe = client.deploy(sender, PROBE, 5, "x")
+    client.transact(sender, probe.address, probe.encode("store", 1, 1, ""))
+    proxy.rule = lambda asked, _: verdict if asked == question else None
+
+    def settle_and_read():
+        client.settle()
+        return probe.events("Stored", 0, engine.head().number)
+
+    with engine, pytest.raises(LedgerError, match=said):
+        settle_and_read()
+
+
+def test_the_receipt_of_another_transaction_is_refused(engine, proxy, sender):
+    signed = deploy(engine, sender)
+    engine.mine()
+    honest = engine.web3.provider.make_request("eth_getTransactionReceipt", [str(signed.hash)])["result"]
+    proxy.rule = lambda *_: {"result": honest | {"transactionHash": STRANGE}}
+    for ask in (engine.receipt, lambda key: engine.receipts([key])):
+        with pytest.raises(LedgerError, match=f"the receipt of {STRANGE} for that of {signed.hash}"):
+            ask(signed.hash)
+
+
+def test_a_log_that_is_not_what_its_event_says_is_one_line(engine, proxy, sender):
+    client = Client(engine, transaction_gas=GAS)
+    probe = client.deploy(sender, PROBE, 5, "x")
+    client.transact(sender, probe.address, probe.encode("store", 1, 1, ""))
+    client.settle()
+    newest = engine.head().number
+    asked = {"fromBlock": hex(newest), "toBlock": hex(newest)}
+    [log] = engine.web3.provider.make_request("eth_getLogs", [asked])["result"]
+    for change in ({"data": "0x12"}, {"topics": log["topics"][:1]}):
+        proxy.rule = lambda method, _, change=change: {"result": [log | change]} if method == "eth_getLogs" else None
+        with pytest.raises(LedgerError):
+            probe.events("Stored", newest, newest)
+    proxy.rule = lambda method, _: {"result": [log | {"data": "0x12"}]} if method == "eth_getLogs" else None
+    with pytest.raises(LedgerError, match=f"block {newest}, log 0: is no event Stored"):
+        read_events([(probe, "Stored")], newest, newest)
+
+
+@pytest.mark.parametrize(
+    "verdict", [{"result": None}, {"error": {"code": -39001, "message": "Finalized block not found"}}]
+)
+def test_a_chain_too_young_to_have_a_finalized_block_has_its_first_one(node, through, verdict):
+    between = through(node.url)
+    with open_engine(between.url, block_production="node", finality="finalized") as engine:
+        between.rule = lambda _, params: verdict if "finalized" in params else None
+        assert engine.final_block() == 0
+
+
+def test_logs_are_asked_for_in_smaller_ranges_where_an_answer_would_be_too_large(engine, proxy, sender):
+    for _ in range(30):
+        engine.mine()
+    signed = deploy(engine, sender)
+    place = engine.mine() and engine.receipt(signed.hash).contract_address
+    everything = engine.logs(0, engine.head().number, place)
+    said = b'{"jsonrpc":"2.0","id":null,"error":{"code":-32602,"message":"max 8 blocks"}}'
+    for refusal in ((413, b"too large"), (400, said)):
+
+        def rule(method, params, refusal=refusal):
+            wide = method == "eth_getLogs" and int(params[0]["toBlock"], 16) - int(params[0]["fromBlock"], 16) >= 8
+            return refusal if wide else None
+
+        proxy.rule = rule
+        engine._ranges.width_blocks = 100
+        assert engine.logs(0, engine.head().number, place) == everything
+        assert engine._ranges.width_blocks <= 16
+
+
+def test_blocks_that_somebody_else_makes_are_seen_unless_the_engine_was_told_that_it_is_alone(node):
+    with open_engine(node.url) as engine, open_engine(node.url, is_exclusive=True) as alone:
+        reached = alone.mine().number
+        engine.mine()
+        assert (engine.head().number, engine.final_block()) == (reached + 1, reached + 1)
+        assert alone.head().number == reached
+        with open_engine(node.url) as other:
+            other.mine()
+        assert (engine.head().number, engine.final_block()) == (reached + 2, reached + 2)
+
+
+def test_what_waits_is_kept_while_the_node_is_away(anvil_program, through, sender):
+    with Anvil(program=anvil_program) as node:
+        between = through(node.url)
+        with open_engine(between.url, patience_s=0.2) as engine:
+            for nonce in range(3):
+                engine.send(sender.sign(nonce=nonce, to=sender.address, gas=GAS, chain_id=1337).raw)
+            engine.web3.provider.make_request("anvil_dropAllTransactions", [])
+            between.rule = lambda method, _: "drop" if method == "eth_sendRawTransaction" else None
+            with pytest.raises(NodeUnreachable):
+                engine.mine()
+            between.rule = lambda *_: None
+            assert len(engine.mine().transaction_hashes) == 3
+
+
+def test_of_many_marks_the_oldest_go(engine, monkeypatch):
+    monkeypatch.setattr("chainsec.ledger.rpc.engine._KEPT_MARKS", 3)
+    marks = [engine.snapshot() for _ in range(5)]
+    with pytest.raises(LedgerError, match="no snapshot"):
+        engine.revert(marks[1])
+    engine.revert(marks[2])
+
+
+def test_web3_is_told_by_its_own_kind_of_error_that_a_node_is_gone(node, through):
+    between = through(node.url)
+    with open_engine(between.url, patience_s=0.2) as engine:
+        assert engine.web3.is_connected()
+        between.rule = lambda *_: "drop"
+        assert not engine.web3.is_connected()
+        between.rule = lambda *_: b"[" * 100_000 + b"]" * 100_000
+        with pytest.raises(LedgerError, match="deeper than 64"):
+            engine.web3.eth.get_block("latest")
+        with pytest.raises(LedgerError, match="no JSON"):
+            engine.block(0)
+
+
 @given(
     st.recursive(
         st.none() | st.booleans() | st.integers() | st.text("0x1f", max_size=8),
@@ -246,7 +296,7 @@ def test_answers_that_are_none_are_refused_in_one_line(engine, proxy, verdict):
     )
 )
 def test_no_answer_whatever_does_more_than_being_refused(found):
-    for read in (read_block, read_log, read_receipt, read_transaction, raw_of):
+    for read in (read_block, read_log, read_receipt, read_transaction, read_raw_transactions):
         with pytest.raises(LedgerError, match="cannot be read"):
             read(found)
 
