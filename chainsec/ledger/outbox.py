@@ -82,7 +82,7 @@ class Outbox:
             RunMismatch: in a replay, the nonce was used for something else.
         """
         try:
-            self._engine.send(transaction.raw)
+            self._put(account, message, transaction)
         except TransactionRefused as error:
             if self._engine.next_nonce(account.address) <= transaction.nonce:
                 raise
@@ -95,12 +95,18 @@ class Outbox:
                     ) from error
                 self._nonces.pop(account.address, None)
                 transaction = self.draft(account, message)
-                self._engine.send(transaction.raw)
+                self._put(account, message, transaction)
+        self.pass_over(transaction)
+        return transaction.hash
+
+    def _put(self, account: Account, message: Message, transaction: SignedTransaction) -> None:
+        try:
+            self._engine.send(transaction.raw)
+        except TransactionRefused:
+            raise
         except LedgerError:
             self._doubtful[account.address, message] = transaction
             raise
-        self.pass_over(transaction)
-        return transaction.hash
 
     def _is_others(self, transaction: SignedTransaction) -> bool:
         """Tell whether a nonce went to another transaction than this one; of a network once that is sure.
@@ -189,7 +195,11 @@ class Outbox:
             receipts = [receipt for receipt in found if receipt is not None]
             if len(receipts) == len(keys):
                 return receipts
+            missing = [one for one, receipt in zip(transactions, found, strict=True) if receipt is None]
             if self._engine.makes_blocks:
+                for transaction in missing:
+                    if self._engine.transaction(transaction.hash) is None:  # it waits no more
+                        self._unsettled.pop(transaction.hash, None)
                 head = self._engine.head().number
                 raise LedgerError(f"block {head} holds {len(receipts)} of {len(keys)} transactions", block=head)
             if self._clock() - begun > self._patience_s:
@@ -198,7 +208,6 @@ class Outbox:
                     mined=len(receipts),
                     sent=len(keys),
                 )
-            missing = [one for one, receipt in zip(transactions, found, strict=True) if receipt is None]
             for transaction in self._send_again(missing):
                 if self._clock() - used_since.setdefault(transaction.hash, self._clock()) >= _SURE_AFTER_S:
                     self._unsettled.pop(transaction.hash, None)

@@ -183,6 +183,36 @@ def test_a_nonce_that_another_transaction_waits_with_is_left_to_it_once_it_is_mi
     assert network.mined() == [b"other", b"A"]
 
 
+def test_a_second_draft_whose_answer_is_lost_takes_effect_once_too(shaky):
+    network, between = shaky
+    network.client._outbox._next_nonce(network.sender.address)
+    other = network.sender.sign(nonce=0, to=network.sender.address, data=b"other", gas=GAS, chain_id=1337)
+    network.engine.send(other.raw)
+    network.command("evm_mine")
+    passed = iter([None])
+    between.rule = lambda method, _: next(passed, "lose") if method == "eth_sendRawTransaction" else None
+    with pytest.raises(NodeUnreachable):
+        network.transact(b"A")
+    between.rule = lambda *_: None
+    network.command("evm_mine")
+    network.transact(b"A")
+    network.client.settle()
+    assert network.mined() == [b"other", b"A"]
+
+
+def test_what_waits_no_more_spoils_one_settling_and_not_those_after_it():
+    with open_engine() as engine:
+        sender = Account.generate()
+        client = Client(engine, transaction_gas=GAS)
+        mark = engine.snapshot()
+        client.transact(sender, sender.address, b"gone")
+        engine.revert(mark)
+        with pytest.raises(LedgerError, match="holds 0 of 1"):
+            client.settle()
+        client.transact(sender, sender.address, b"A")
+        assert [receipt.status for receipt in client.settle()] == [1]
+
+
 def test_what_is_refused_leaves_its_nonce_free(network):
     with pytest.raises(LedgerError, match=r"gas"):
         network.client._outbox.send(
