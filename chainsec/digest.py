@@ -33,6 +33,8 @@ _LEAF_BYTES = 32
 _TEXT = frozenset({str})
 _PLAIN = frozenset({str, int, float, bool, type(None)})
 _NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+_AS_SQUARE = bytes.maketrans(b"{}", b"[]")
+_OPENING = ord("[")
 _STRING = re.compile(rb'"(?:[^"\\]|\\.?)*+(?:"|\Z)', re.DOTALL)
 
 
@@ -103,15 +105,15 @@ def is_too_deep(text: bytes) -> bool:
     if text.count(b"[") + text.count(b"{") <= MAX_DEPTH:
         return False
     outside = _STRING.sub(b"", text) if b"\\" in text else b"".join(text.split(b'"')[::2])
-    brackets = outside.translate(None, _NO_BRACKETS)
+    brackets = outside.translate(_AS_SQUARE, _NO_BRACKETS)
     left = brackets
     for _ in range(MAX_DEPTH):  # each turn takes the innermost level away
-        left = left.replace(b"[]", b"").replace(b"{}", b"")
+        left = left.replace(b"[]", b"")
     if not left:
         return False
     depth = 0
     for token in brackets:
-        depth += (token in b"[{") - (token in b"]}")
+        depth += 1 if token == _OPENING else -1
         if depth > MAX_DEPTH:
             return True
     return False

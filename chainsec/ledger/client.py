@@ -123,7 +123,8 @@ class Client:
 
         Raises:
             ContractReverted: the first transaction that failed, with its contract's typed error. The block stands.
-            LedgerError: the engine could not make the block, or left a transaction out of it.
+            LedgerError: the engine could not make the block, or left a transaction out of it, or the network mined it
+                not in time. What may still be mined is waited for by the next ``settle``; it need not be sent again.
             RunMismatch: the chain's next block is another one than this run makes.
         """
         if not self._sent:
@@ -137,7 +138,8 @@ class Client:
             self._sent = [key for key in self._sent if self._outbox.is_waiting(key)]
             raise
         self._sent = []
-        self._reached = block or self.engine.block(max(receipt.block_number for receipt in receipts))
+        if self._is_replay:
+            self._reached = block or self.engine.block(max(receipt.block_number for receipt in receipts))
         self.transactions += len(receipts)
         self.gas_used += sum(receipt.gas_used for receipt in receipts)
         self._require_success(receipts)

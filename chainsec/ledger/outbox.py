@@ -8,6 +8,7 @@ Layer: ledger. Not here: what is sent and when a block is made (``client``).
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from chainsec.errors import LedgerError, RunMismatch, TransactionRefused
@@ -59,19 +60,26 @@ class Outbox:
     def draft(self, account: Account, message: Message) -> SignedTransaction:
         """Return ``message`` as the transaction that ``account`` would send next, signed.
 
-        Where sending it failed with an open end, and it has arrived all the same, that one.
+        Where sending it failed with an open end, it is the same one again, unless others have surely taken its nonce.
         """
-        doubtful = self._doubtful.pop((account.address, message), None)
-        if doubtful is not None and self._engine.transaction(doubtful.hash) is not None:
+        doubtful = self._doubtful.get((account.address, message))
+        if doubtful is not None and not self._is_gone(doubtful):
             return doubtful
         return account.sign(
             nonce=self._next_nonce(account.address), chain_id=self._engine.chain_id, **message._asdict()
         )
 
+    def _is_gone(self, transaction: SignedTransaction) -> bool:
+        """Tell whether a transaction of unknown fate can never take effect: its nonce is another's."""
+        if self._rewinds != self._engine.rewinds:
+            return True
+        return self._engine.nonce(transaction.sender) > transaction.nonce and self._is_others(transaction)
+
     def pass_over(self, transaction: SignedTransaction) -> None:
         """Count a transaction as sent that stands on chain already."""
         self._nonces[transaction.sender] = max(self._nonces.get(transaction.sender, 0), transaction.nonce + 1)
         self._unsettled[transaction.hash] = transaction
+        self._doubtful = {key: one for key, one in self._doubtful.items() if one.hash != transaction.hash}
 
     def send(self, account: Account, message: Message, transaction: SignedTransaction) -> Hash32:
         """Send what was drafted of ``message``; with the nonce that is free where others used its own.
@@ -81,12 +89,15 @@ class Outbox:
             NodeUnreachable: whether the engine has taken it is unknown. The same message sent again takes effect once.
             RunMismatch: in a replay, the nonce was used for something else.
         """
+        self._doubtful[account.address, message] = transaction  # until it is known what became of it
         try:
-            self._put(account, message, transaction)
+            self._engine.send(transaction.raw)
         except TransactionRefused as error:
             if self._engine.next_nonce(account.address) <= transaction.nonce:
+                del self._doubtful[account.address, message]
                 raise
             if self._is_others(transaction):
+                del self._doubtful[account.address, message]
                 if self._is_replay:
                     raise RunMismatch(
                         f"{account.address} has used nonce {transaction.nonce} for something else than this run sends",
@@ -94,19 +105,9 @@ class Outbox:
                         nonce=transaction.nonce,
                     ) from error
                 self._nonces.pop(account.address, None)
-                transaction = self.draft(account, message)
-                self._put(account, message, transaction)
+                return self.send(account, message, self.draft(account, message))
         self.pass_over(transaction)
         return transaction.hash
-
-    def _put(self, account: Account, message: Message, transaction: SignedTransaction) -> None:
-        try:
-            self._engine.send(transaction.raw)
-        except TransactionRefused:
-            raise
-        except LedgerError:
-            self._doubtful[account.address, message] = transaction
-            raise
 
     def _is_others(self, transaction: SignedTransaction) -> bool:
         """Tell whether a nonce went to another transaction than this one; of a network once that is sure.
@@ -144,13 +145,14 @@ class Outbox:
             LedgerError: the block that was made, or the blocks that came, left something out. It can be collected
                 later, but for what has lost its nonce to another transaction.
         """
-        receipts = self._await([self._unsettled[key] for key in sent])
+        receipts = self._await([self._unsettled[key] for key in dict.fromkeys(sent)])
         for receipt in receipts:
             transaction = self._unsettled.pop(receipt.transaction_hash)
             if not self._engine.makes_blocks:
                 self._unfinal[transaction.hash] = (transaction, receipt.block_number)
         if len(self._unfinal) > _MOST_UNFINAL:
-            self._find_lost()
+            with suppress(LedgerError):  # what was mined is told in any case; forgetting can wait
+                self._find_lost()
         return receipts
 
     def mend(self) -> list[Receipt]:
@@ -208,8 +210,10 @@ class Outbox:
                     mined=len(receipts),
                     sent=len(keys),
                 )
-            for transaction in self._send_again(missing):
-                if self._clock() - used_since.setdefault(transaction.hash, self._clock()) >= _SURE_AFTER_S:
+            now, used = self._clock(), self._send_again(missing)
+            used_since = {transaction.hash: used_since.get(transaction.hash, now) for transaction in used}
+            for transaction in used:
+                if now - used_since[transaction.hash] >= _SURE_AFTER_S:
                     self._unsettled.pop(transaction.hash, None)
                     self._unfinal.pop(transaction.hash, None)
                     raise LedgerError(
@@ -247,6 +251,7 @@ class Outbox:
             return self._nonces.get(address, 0)
         if self._rewinds != self._engine.rewinds:
             self._nonces.clear()
+            self._doubtful.clear()
             self._rewinds = self._engine.rewinds
         if address not in self._nonces:
             self._nonces[address] = self._engine.next_nonce(address)

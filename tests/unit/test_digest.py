@@ -8,6 +8,7 @@ from chainsec.digest import (
     MAX_DEPTH,
     canonical_json,
     digest_json,
+    is_too_deep,
     keccak,
     merkle_proof,
     merkle_root,
@@ -147,3 +148,13 @@ def test_bytes_that_hide_their_depth_from_a_count_of_bytes_do_not_reach_the_read
     hidden = "".join(chr(0x5B00 + 0x22) if place % 2 else "[" for place in range(400)).encode("utf-16-le")
     with pytest.raises(ValueError, match=r"decode|canonical|Expecting|deeper"):
         parse_canonical(hidden)
+
+
+@pytest.mark.parametrize(
+    ("opening", "closing"), [(b"[", b"]"), (b'{"a":', b"}"), (b'[{"a":', b"}]"), (b'{"\\"[":[', b"]}")]
+)
+def test_depth_is_counted_the_same_whatever_it_is_made_of(opening, closing):
+    most = MAX_DEPTH // len(closing)
+    assert not is_too_deep(opening * most + b"1" + closing * most)
+    assert is_too_deep(opening * (most + 1) + b"1" + closing * (most + 1))
+    assert is_too_deep(opening * (most + 1))

@@ -24,6 +24,8 @@ _Answer = TypeVar("_Answer")
 METHOD_NOT_FOUND = -32601
 _UNSUPPORTED = frozenset({METHOD_NOT_FOUND, -32004})
 """Codes by which a node says that it does not know a method (JSON-RPC 2.0; EIP-1474)."""
+_PASSING = frozenset({-32603, -32005})
+"""Codes of an internal error and of a limit that was run into (JSON-RPC 2.0; EIP-1474)."""
 _FIRST_PAUSE_S = 0.02
 _LONGEST_PAUSE_S = 2.0
 _BATCH_SIZE = 100
@@ -41,6 +43,11 @@ class RpcError(LedgerError):
         fields = error if isinstance(error, dict) else {"message": error}
         code, said = fields.get("code"), " ".join(str(fields.get("message")).split())[:_SHOWN_CHARS]
         super().__init__(f"{method}: {said}", method=method, code=code, said=said, data=fields.get("data"))
+
+    @property
+    def is_passing(self) -> bool:
+        """Whether the node, or what stands before it, failed by itself: what it was asked for may be done or not."""
+        return self.code in _PASSING
 
     @property
     def is_unsupported(self) -> bool:
@@ -142,6 +149,9 @@ class Caller:
             ]
         )
         if not isinstance(answers, list):
+            error = RpcError("a batch", answers.get("error") if isinstance(answers, dict) else None)
+            if error.is_passing:
+                raise NodeUnreachable(f"{self.url}: {error}", url=self.url)
             self._takes_batches = False
             return None
         by_number = {answer["id"]: answer for answer in answers if isinstance(answer, dict) and _is_number(answer)}

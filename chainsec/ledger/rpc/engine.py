@@ -9,7 +9,7 @@ import re
 from typing import TYPE_CHECKING, Any, Self
 
 from chainsec.digest import keccak
-from chainsec.errors import ChainTakenBack, LedgerError, TransactionRefused
+from chainsec.errors import ChainTakenBack, LedgerError, NodeUnreachable, TransactionRefused
 from chainsec.ledger.rpc.answers import (
     read_block,
     read_bytes,
@@ -164,21 +164,22 @@ class RpcEngine(RpcReader):
                 )
         hashes = [Hash32(keccak(raw)) for raw in raws]
         answers = self._caller.ask_many([("eth_sendRawTransaction", ("0x" + raw.hex(),)) for raw in raws])
-        refused: TransactionRefused | None = None
+        failed: LedgerError | None = None
         for key, raw, answer in zip(hashes, raws, answers, strict=True):
             if isinstance(answer, RpcError):
                 # sent before, or by an attempt whose answer was lost
                 known = self.transaction(key)
                 if known is None:
-                    refused = refused or TransactionRefused(f"{self.url}: {answer.said}", said=answer.said)
+                    kind = NodeUnreachable if answer.is_passing else TransactionRefused
+                    failed = failed or kind(f"{self.url}: {answer.said}", said=answer.said)
                 if known is None or known.block_number is not None:
                     continue
             elif read_bytes(answer) != key:
                 raise LedgerError(f"{self.url}: took transaction {key} for another one", transaction_hash=key)
             if self._development is not None:
                 self._waiting[key] = raw
-        if refused is not None:
-            raise refused
+        if failed is not None:
+            raise failed
         return hashes
 
     def mine(self, timestamp: int | None = None) -> Block:

@@ -36,6 +36,7 @@ _TOO_BIG = 1009
 """Code with which a WebSocket is closed on a message that is too long (RFC 6455, section 7.4.1)."""
 _ACCEPTING = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
 _CHUNK_BYTES = 2**20
+_LAST_BYTES = 16
 _SHOWN_CHARS = 200
 
 
@@ -215,6 +216,9 @@ class _WebSocket:
             raise NodeUnreachable(
                 f"{self.url}: {_reason(error)}".replace(self._target, self.url), url=self.url
             ) from error
+        except BaseException:
+            self.close()
+            raise
         return answer.encode() if isinstance(answer, str) else answer
 
     def close(self) -> None:
@@ -251,7 +255,7 @@ class _SocketFile:
         except OSError as error:
             self.close()
             raise NodeUnreachable(f"{self.url}: {_reason(error)}", url=self.url) from error
-        except LedgerError:
+        except BaseException:  # also an interrupt: what is still to come would be taken for the next answer
             self.close()
             raise
 
@@ -260,16 +264,22 @@ class _SocketFile:
         while chunk := connection.recv(_CHUNK_BYTES):
             received += chunk
             is_more = bool(select.select([connection], [], [], 0)[0])
-            if not is_more and chunk.rstrip().endswith((b"}", b"]")) and _is_whole(bytes(received)):
+            if not is_more and _ends_well(received) and _is_whole(bytes(received)):
                 return bytes(received)
             _check_limits(self.url, len(received), due)
             connection.settimeout(max(0.001, due - time.monotonic()))
+        if _ends_well(received) and _is_whole(bytes(received)):
+            return bytes(received)
         raise ConnectionError("the node hung up")
 
     def close(self) -> None:
         connection, self._socket = self._socket, None
         if connection is not None:
             connection.close()
+
+
+def _ends_well(text: bytearray) -> bool:
+    return text[-_LAST_BYTES:].rstrip().endswith((b"}", b"]"))
 
 
 def _is_whole(text: bytes) -> bool:

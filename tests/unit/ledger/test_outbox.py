@@ -93,6 +93,57 @@ def test_a_message_of_unknown_fate_is_known_again_also_when_others_were_sent_sin
     assert sorted(network.mined()) == [b"A", b"B", b"C"]
 
 
+def test_a_message_of_unknown_fate_is_known_again_by_a_node_that_lags_and_after_more_lost_answers(shaky):
+    network, between = shaky
+    between.rule = lambda method, _: "lose" if method == "eth_sendRawTransaction" else None
+    with pytest.raises(NodeUnreachable):
+        network.transact(b"A")
+    between.rule = lambda *_: None
+    network.command("evm_mine")
+    network.transact(b"B")
+    between.rule = lambda *_: "drop"
+    with pytest.raises(NodeUnreachable):
+        network.transact(b"A")
+    lags = iter([{"result": None}] * 3)
+    between.rule = lambda method, _: next(lags, None) if method == "eth_getTransactionByHash" else None
+    network.transact(b"A")
+    network.client.settle()
+    assert network.mined() == [b"A", b"B"]
+
+
+def test_what_a_gateway_answers_for_its_node_is_no_refusal(shaky):
+    network, between = shaky
+    said = b'{"jsonrpc":"2.0","id":null,"error":{"code":-32603,"message":"upstream timed out"}}'
+    between.rule = lambda method, _: (500, said) if method == "eth_sendRawTransaction" else None
+    with pytest.raises(NodeUnreachable, match="upstream timed out"):
+        network.transact(b"A")
+    between.rule = lambda *_: None
+    network.command("evm_mine")
+    network.transact(b"B")
+    network.transact(b"A")
+    network.client.settle()
+    assert network.mined() == [b"A", b"B"]
+
+
+def test_the_same_message_may_be_meant_twice(network):
+    for _ in range(2):
+        network.transact(b"A")
+    network.client.settle()
+    network.transact(b"A")
+    network.client.settle()
+    assert network.mined() == [b"A", b"A", b"A"]
+
+
+def test_receipts_are_told_also_where_forgetting_others_fails(shaky, monkeypatch):
+    network, between = shaky
+    monkeypatch.setattr("chainsec.ledger.outbox._MOST_UNFINAL", 0)
+    network.transact(b"A")
+    monkeypatch.setattr(network.engine, "final_block", lambda: network.engine._caller.tell("no_such_method"))
+    assert [receipt.status for receipt in network.client.settle()] == [1]
+    assert network.client.transactions == 1
+    assert between.asked
+
+
 def test_a_lost_answer_and_a_node_that_lags_behind_do_not_make_two_of_one(shaky):
     network, between = shaky
     left = {"eth_sendRawTransaction": "lose", "eth_getTransactionByHash": {"result": None}}
@@ -209,7 +260,14 @@ def test_what_waits_no_more_spoils_one_settling_and_not_those_after_it():
         engine.revert(mark)
         with pytest.raises(LedgerError, match="holds 0 of 1"):
             client.settle()
-        client.transact(sender, sender.address, b"A")
+        for data in (b"A", b"gone"):
+            client.transact(sender, sender.address, data)
+            assert [receipt.status for receipt in client.settle()] == [1]
+        client.transact(sender, sender.address, b"B")
+        engine.revert(mark)
+        client.transact(sender, sender.address, b"B")
+        with pytest.raises(LedgerError, match="holds 1 of 2"):
+            client.settle()
         assert [receipt.status for receipt in client.settle()] == [1]
 
 

@@ -183,6 +183,20 @@ def test_an_answer_to_something_else_is_one_line_from_whoever_needed_it(proxy, s
         settle_and_read()
 
 
+def test_logs_without_a_topic_where_any_may_stand_are_left_out_as_in_process(engine, sender):
+    client = Client(engine, transaction_gas=GAS)
+    probe = client.deploy(sender, PROBE, 5, "x")
+    client.transact(sender, probe.address, probe.encode("store", 1, 1, ""))
+    client.settle()
+    newest = engine.head().number
+    [log] = engine.logs(newest, newest)
+    here = len(log.topics)
+    for places in range(5):
+        found = engine.logs(newest, newest, None, [None] * places)
+        assert found == ([log] if places <= here else [])
+    assert engine.logs(newest, newest, None, [log.topics[0], *[None] * here]) == []
+
+
 def test_the_receipt_of_another_transaction_is_refused(engine, proxy, sender):
     signed = deploy(engine, sender)
     engine.mine()
@@ -201,11 +215,12 @@ def test_a_log_that_is_not_what_its_event_says_is_one_line(engine, proxy, sender
     newest = engine.head().number
     asked = {"fromBlock": hex(newest), "toBlock": hex(newest)}
     [log] = engine.web3.provider.make_request("eth_getLogs", [asked])["result"]
-    for change in ({"data": "0x12"}, {"topics": log["topics"][:1]}):
-        proxy.rule = lambda method, _, change=change: {"result": [log | change]} if method == "eth_getLogs" else None
-        with pytest.raises(LedgerError):
-            probe.events("Stored", newest, newest)
     proxy.rule = lambda method, _: {"result": [log | {"data": "0x12"}]} if method == "eth_getLogs" else None
+    with pytest.raises(LedgerError, match=f"block {newest}, log 0: is no event Stored"):
+        probe.events("Stored", newest, newest)
+    proxy.rule = lambda method, _: (
+        {"result": [log | {"topics": log["topics"][:1]}]} if method == "eth_getLogs" else None
+    )
     with pytest.raises(LedgerError, match=f"block {newest}, log 0: is no event Stored"):
         read_events([(probe, "Stored")], newest, newest)
 

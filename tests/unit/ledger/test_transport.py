@@ -175,6 +175,23 @@ def ipc_node(path, *answers):
         yield f"ipc:{path}"
 
 
+@pytest.mark.parametrize("parts", [[b"", b"\n"], [b"\n"], [b""]])
+def test_over_a_socket_file_an_answer_is_whole_also_when_its_line_feed_comes_late_or_the_node_hangs_up(tmp_path, parts):
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(tmp_path / "n.ipc"))
+        server.listen()
+
+        def run():
+            with suppress(OSError), server.accept()[0] as connection:
+                connection.recv(2**16)
+                connection.sendall(answer("0x1") + parts[0])
+                for part in parts[1:]:
+                    connection.sendall(part)
+
+        threading.Thread(target=run, daemon=True).start()
+        assert Caller(open_transport(f"ipc:{tmp_path / 'n.ipc'}", 2), patience_s=1).ask("eth_chainId") == "0x1"
+
+
 def test_over_a_socket_file_nesting_without_end_and_endless_texts_are_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(transport, "_MOST_BYTES", 2**20)
     deep = b"[" * 100_000 + b"]" * 100_000
