@@ -22,10 +22,8 @@ from chainsec.errors import ConfigError, LedgerError
 from chainsec.journal import Journal
 from chainsec.ledger.anvil import Anvil, find_anvil
 from chainsec.ledger.engine import open_engine
-from chainsec.primitives import ACTION_SCOPES
-from chainsec.purposes import find_purpose
 from chainsec.sandbox import Sandbox
-from chainsec.scenarios.episodes import observed_of
+from chainsec.scenarios.filing import file_requests
 from chainsec.scenarios.hospital import hospital
 from chainsec.scenarios.run import train_on_history, watch_history
 from chainsec.scenarios.stage import set_stage
@@ -96,28 +94,10 @@ class System:
         box, houses = self.box, self._houses
         time_s = attempts[-1].time_s
         now_s = max(time_s, box.now_s + box.config.chain.block_interval_s)
-        contexts, identifiers = [], []
+        identifiers: list[str] = []
         for filings in cut_blocks(attempts, lambda attempt: houses[attempt.requester], len(attempts), len(attempts)):
-            filed = []
-            for house, asked in filings:
-                drafts = [
-                    box.draft_request(
-                        box.account(attempt.requester).address,
-                        box.account(house).address,
-                        self._assets[attempt.asset],
-                        find_purpose(attempt.purpose).hash,
-                        ACTION_SCOPES[attempt.action],
-                        until=now_s + attempt.duration_s,
-                        observed=observed_of(attempt, has_clock=True),
-                    )
-                    for attempt in asked
-                ]
-                contexts += [context for _, context in drafts]
-                filed.append((house, [request for request, _ in drafts]))
-            box.hand_in(contexts)
-            for house, requests in filed:
-                box.deployment.access.request_many(box.gateway(house), box.account(house).address, requests)
-                identifiers += [str(request.id) for request in requests]
+            for asked in file_requests(box, self._assets, filings, now_s=now_s, has_clock=True):
+                identifiers += [str(request.id) for _, request in asked]
             box.client.settle(time_s)
         self._agent.step()
         return identifiers

@@ -279,18 +279,20 @@ class LedgerBackend(pyevm.PyEVMBackend):  # type: ignore[misc] # eth-tester is u
         except LedgerError as error:
             raise ValidationError(str(error)) from error
 
+    def _message(self, transaction: Mapping[str, Any], block_number: Any) -> dict[str, Any]:
+        return {
+            "to": transaction.get("to") or None,
+            "data": transaction.get("data", b""),
+            "sender": transaction["from"],
+            "at": self.block_number(block_number),
+            "value": transaction.get("value", 0),
+        }
+
     def call(self, transaction: Mapping[str, Any], block_number: Any = "latest") -> bytes:
         """Execute a message without effect."""
         gas = {"gas": transaction["gas"]} if "gas" in transaction else {}
         try:
-            return self.engine.call(
-                transaction.get("to") or None,
-                transaction.get("data", b""),
-                sender=transaction["from"],
-                at=self.block_number(block_number),
-                value=transaction.get("value", 0),
-                **gas,
-            )
+            return self.engine.call(**self._message(transaction, block_number), **gas)
         except CallReverted as failure:
             raise ExecutionReverted(failure) from failure
 
@@ -299,12 +301,6 @@ class LedgerBackend(pyevm.PyEVMBackend):  # type: ignore[misc] # eth-tester is u
         if block_number == "pending":
             raise NotImplementedError('"pending" block identifier is unsupported in eth-tester')
         try:
-            return self.engine.estimate(
-                transaction.get("to") or None,
-                transaction.get("data", b""),
-                sender=transaction["from"],
-                at=self.block_number(block_number),
-                value=transaction.get("value", 0),
-            )
+            return self.engine.estimate(**self._message(transaction, block_number))
         except CallReverted as failure:
             raise ExecutionReverted(failure) from failure

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 from chainsec.defence.agent import SEVERITY
 from chainsec.defence.observation import Use
-from chainsec.primitives import ACTION_SCOPES, Scope
-from chainsec.purposes import find_purpose
-from chainsec.scenarios.episodes import NORMAL_LIFE, Episode, GasBook, Score, ThreatSeen, observed_of
+from chainsec.primitives import Scope
+from chainsec.scenarios.episodes import NORMAL_LIFE, Episode, GasBook, Score, ThreatSeen
+from chainsec.scenarios.filing import file_requests
 from chainsec.scenarios.grants import AGENT, GUARDIAN, StandingGrants
 from chainsec.scenarios.guardians import APPROVE, GuardianDesk
 from chainsec.scenarios.stage import chain_time, most_transactions
@@ -163,37 +163,19 @@ class Play:
 
     def _file(self, filings: Sequence[Filing], time_s: int) -> None:
         """Let each house's gateway file what its members ask for, in one block."""
-        box, access = self.box, self.box.deployment.access
-        now_s = self._next_block_s()
-        filed: list[tuple[str, list[Episode]]] = []
-        contexts = []
-        for house, attempts in filings:
-            filed.append((house, []))
-            for attempt in attempts:
-                request, context = box.draft_request(
-                    box.account(attempt.requester).address,
-                    box.account(house).address,
-                    self.assets[attempt.asset],
-                    find_purpose(attempt.purpose).hash,
-                    ACTION_SCOPES[attempt.action],
-                    until=now_s + attempt.duration_s,
-                    observed=observed_of(attempt, has_clock=self.workload.has_clock),
-                )
-                filed[-1][1].append(Episode(attempt, request, time_s))
-                contexts.append(context)
-        box.hand_in(contexts)
-        for house, episodes in filed:
-            requests = [episode.request for episode in episodes]
-            access.request_many(box.gateway(house), box.account(house).address, requests)
+        box, now_s, has_clock = self.box, self._next_block_s(), self.workload.has_clock
+        filed = file_requests(box, self.assets, filings, now_s=now_s, has_clock=has_clock)
         box.client.settle(self.clock_s)
-        self.gas.charge("request", len(contexts))
-        for _, episodes in filed:
+        asked = sum(map(len, filed))
+        self.gas.charge("request", asked)
+        for requests in filed:
+            episodes = [Episode(attempt, request, time_s) for attempt, request in requests]
             for episode in episodes:
                 episode.requested_block = box.client.at
                 self._undecided[str(episode.request.id)] = episode
             self.standing.expect(episodes)
             self.episodes += episodes
-        self.score.requests += len(contexts)
+        self.score.requests += asked
 
     def _follow_decision(self, episode: Episode, time_s: int) -> None:
         attempt = episode.attempt

@@ -6,10 +6,6 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
-from eth.chains.base import MiningChain
-from eth.consensus import ConsensusApplier, NoProofConsensus
-from eth.db.atomic import AtomicDB
-from eth.vm.forks.cancun import CancunVM
 from eth_abi.abi import encode
 from eth_utils.abi import collapse_if_tuple
 from hypothesis import HealthCheck, given, settings
@@ -31,26 +27,13 @@ TIME_BITS = 40
 VERDICTS = (Verdict.GRANT, Verdict.DENY, Verdict.ESCALATE)
 
 
-class PlainChain(MiningChain):
-    """py-evm as it comes."""
-
-    chain_id = 1337
-    vm_configuration = ConsensusApplier(NoProofConsensus).amend_vm_configuration(((0, CancunVM),))
-
-
 class House:
     """A deployment with a clinic, three members and three assets, and a plain chain that follows."""
 
-    def __init__(self) -> None:
+    def __init__(self, follower: Any) -> None:
         self.box = box = Sandbox(key_seed=b"contracts on chain".ljust(32))
         self.engine = box.engine
-        genesis = self.engine.header(0)
-        fields = ("difficulty", "gas_limit", "timestamp", "base_fee_per_gas", "nonce", "extra_data")
-        state = {
-            bytes(who): {"balance": wei, "nonce": 0, "code": b"", "storage": {}}
-            for who, wei in self.engine.genesis.balances
-        }
-        self.plain = PlainChain.from_genesis(AtomicDB(), {name: getattr(genesis, name) for name in fields}, state)
+        self.follower = follower(self.engine)
         self.organisation = box.add_organisation("clinic")
         for number in range(3):
             box.introduce_member("clinic", f"m{number}")
@@ -66,7 +49,7 @@ class House:
             *(bytes(getattr(box.keys, role).address) for role in ROLES),
             bytes(self.owner.address),
         ]
-        self.compare()
+        self.follower.compare()
 
     def do(self, step: Any) -> None:
         """Send what one step says."""
@@ -128,28 +111,6 @@ class House:
         is_time = wide == TIME_BITS and seed % 2
         return (self.box.now_s + 500 if is_time else seed) % 2 ** (wide - 1)
 
-    def compare(self) -> None:
-        """Let the plain chain import what there is more of, and compare what it finds."""
-        engine, plain = self.engine, self.plain
-        for number in range(plain.get_canonical_head().block_number + 1, engine.head().number + 1):
-            block = engine.chain.get_canonical_block_by_number(number)
-            builder = plain.get_vm().get_transaction_builder()
-            stock = plain.get_vm(block.header).get_block_class()(
-                header=block.header,
-                transactions=[builder.decode(item.encode()) for item in block.transactions],
-                uncles=[],
-                withdrawals=[],
-            )
-            imported = plain.import_block(stock, perform_validation=True).imported_block
-            assert imported.hash == engine.block(number).hash
-            gas = 0
-            mine = engine.receipts(engine.block(number).transaction_hashes)
-            for theirs, ours in zip(imported.get_receipts(plain.chaindb), mine, strict=True):
-                assert (theirs.state_root, theirs.gas_used) == (b"\1" * ours.status, gas + ours.gas_used)
-                logs = [(log.address, [t.to_bytes(32, "big") for t in log.topics], log.data) for log in theirs.logs]
-                assert logs == [(log.address, [*log.topics], log.data) for log in ours.logs]
-                gas = theirs.gas_used
-
 
 def split(types: str) -> list[str]:
     """Split the types inside a tuple at its own commas."""
@@ -164,8 +125,8 @@ def split(types: str) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def house() -> House:
-    return House()
+def house(follower) -> House:
+    return House(follower)
 
 
 acts = st.tuples(
@@ -193,13 +154,13 @@ def test_any_use_of_our_contracts_ends_as_in_plain_py_evm(house, blocks):
                 house.do(step)
         with suppress(ContractReverted):
             house.box.client.settle()
-    house.compare()
+    house.follower.compare()
 
 
-def test_a_request_that_was_consented_to_is_granted_on_both_chains():
-    house = House()
+def test_a_request_that_was_consented_to_is_granted_on_both_chains(follower):
+    house = House(follower)
     for step in (("consent", 0, 0, 1), ("request", 0, 0, 0), ("decide", 1, 0, 0)):
         house.do(step)
         house.box.client.settle()
-    house.compare()
+    house.follower.compare()
     assert house.box.deployment.access.has_access(house.requests[0].requester, house.assets[0], house.purpose)

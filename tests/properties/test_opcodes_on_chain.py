@@ -5,12 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from eth.chains.base import MiningChain
-from eth.consensus import ConsensusApplier, NoProofConsensus
-from eth.db.atomic import AtomicDB
 from eth.exceptions import Revert
 from eth.vm import opcode_values as evm
-from eth.vm.forks.cancun import CancunVM
 from eth.vm.forks.cancun.opcodes import CANCUN_OPCODES
 from eth.vm.spoof import SpoofTransaction
 from hypothesis import HealthCheck, given, settings
@@ -138,66 +134,30 @@ def creation(code: bytes) -> bytes:
     )
 
 
-class PlainChain(MiningChain):
-    """py-evm as it comes."""
-
-    chain_id = 1337
-    vm_configuration = ConsensusApplier(NoProofConsensus).amend_vm_configuration(((0, CancunVM),))
-
-
 class Twins:
     """An engine and a plain chain with the same first block; every contract deployed."""
 
-    def __init__(self) -> None:
+    def __init__(self, follower: Any) -> None:
         self.engine = open_local(None, chain_id=1337, accounts=PEOPLE)
-        genesis = self.engine.header(0)
-        fields = ("difficulty", "gas_limit", "timestamp", "base_fee_per_gas", "nonce", "extra_data")
-        state = {
-            bytes(who): {"balance": wei, "nonce": 0, "code": b"", "storage": {}}
-            for who, wei in self.engine.genesis.balances
-        }
-        self.plain = PlainChain.from_genesis(AtomicDB(), {name: getattr(genesis, name) for name in fields}, state)
+        self.follower = follower(self.engine)
         for code in CODES:
             self.send(PEOPLE[0], None, creation(code), 900_000, 0)
         self.engine.mine()
         receipts = self.engine.receipts(self.engine.head().transaction_hashes)
         self.addresses = [bytes(receipt.contract_address) for receipt in receipts if receipt.status]
         assert [self.engine.code(address) for address in self.addresses] == CODES
-        self.compare()
+        self.follower.compare()
 
     def send(self, who: Account, to: bytes | None, data: bytes, gas: int, value: int) -> None:
         nonce = self.engine.next_nonce(who.address)
         signed = who.sign(nonce=nonce, to=to, data=data, gas=gas, value=value, gas_price=2, chain_id=1337)
         self.engine.send(signed.raw)
 
-    def compare(self) -> None:
-        """Let the plain chain import what the engine has mined since, and compare what it finds."""
-        engine, plain = self.engine, self.plain
-        for number in range(plain.get_canonical_head().block_number + 1, engine.height + 1):
-            block = engine.chain.get_canonical_block_by_number(number)
-            builder = plain.get_vm().get_transaction_builder()
-            stock = plain.get_vm(block.header).get_block_class()(
-                header=block.header,
-                transactions=[builder.decode(item.encode()) for item in block.transactions],
-                uncles=[],
-                withdrawals=[],
-            )
-            imported = plain.import_block(stock, perform_validation=True).imported_block
-            assert imported.hash == engine.block(number).hash
-            gas = position = 0
-            mine = engine.receipts(engine.block(number).transaction_hashes)
-            for theirs, ours in zip(imported.get_receipts(plain.chaindb), mine, strict=True):
-                assert (theirs.state_root, theirs.gas_used) == (b"\1" * ours.status, gas + ours.gas_used)
-                logs = [(log.address, [t.to_bytes(32, "big") for t in log.topics], log.data) for log in theirs.logs]
-                assert logs == [(log.address, [*log.topics], log.data) for log in ours.logs]
-                assert [log.log_index for log in ours.logs] == [*range(position, position + len(logs))]
-                gas, position = theirs.gas_used, position + len(logs)
-
     def call(self, who: Account, to: bytes, data: bytes, value: int) -> Any:
         """Return what a call gives in the engine, having compared it with the plain chain's."""
         fields = {"gas": GAS, "to": to, "value": value, "data": data, "gas_price": 0}
-        unsigned = self.plain.create_unsigned_transaction(nonce=self.engine.nonce(who.address), **fields)
-        state = self.plain.get_vm(self.plain.get_canonical_head().copy(base_fee_per_gas=0)).state
+        unsigned = self.follower.chain.create_unsigned_transaction(nonce=self.engine.nonce(who.address), **fields)
+        state = self.follower.chain.get_vm(self.follower.chain.get_canonical_head().copy(base_fee_per_gas=0)).state
         expected = state.costless_execute_transaction(SpoofTransaction(unsigned, from_=bytes(who.address)))
         try:
             found: Any = self.engine.call(to, data, sender=who.address, value=value, gas=GAS)
@@ -226,8 +186,8 @@ def test_every_opcode_of_the_fork_is_at_work_somewhere():
 
 
 @pytest.fixture(scope="module")
-def twins() -> Twins:
-    return Twins()
+def twins(follower) -> Twins:
+    return Twins(follower)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -240,7 +200,7 @@ def test_each_group_ends_as_in_plain_py_evm_alone_and_called_by_each_kind_of_cal
     for caller in (name, "call", "delegatecall", "callcode", "staticcall"):
         twins.send(PEOPLE[1], twins.addresses[NAMES.index(caller)], data, GAS, 3)
     twins.engine.mine()
-    twins.compare()
+    twins.follower.compare()
 
 
 words = st.sampled_from([0, 1, 5, 31, 32, 255, 256, 2**64, 2**255, 2**256 - 1]) | st.integers(0, 2**256 - 1)
@@ -264,4 +224,4 @@ def test_any_blocks_of_calls_end_as_in_plain_py_evm(twins, blocks):
             twins.call(PEOPLE[who], twins.addresses[place], data, value)
             twins.send(PEOPLE[who], twins.addresses[place], data, gas, value)
         assert len(twins.engine.mine().transaction_hashes) == len(block)
-        twins.compare()
+        twins.follower.compare()

@@ -183,3 +183,8 @@ def through():
     yield put
     for between in opened:
         between.stop()
+
+
+@pytest.fixture
+def sender():
+    return Account.generate()
