@@ -7,7 +7,7 @@ Layer: ledger. Not here: storage (``store``), waiting transactions (``pool``), r
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from eth.chains.base import MiningChain
@@ -32,7 +32,7 @@ from chainsec.ledger.state import state_class
 from chainsec.primitives import Address
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 __all__ = [
     "DEFAULT_BLOCK_GAS_LIMIT",
@@ -41,12 +41,16 @@ __all__ = [
     "FORK",
     "BuiltBlock",
     "CancunBlockHeader",
+    "Filling",
     "Genesis",
+    "LedgerVM",
     "Withdrawal",
     "build_block",
     "create_chain",
     "execute_message",
+    "fill_block",
     "open_chain",
+    "write_genesis_state",
 ]
 
 FORK = "cancun"
@@ -199,31 +203,49 @@ class BuiltBlock:
     rejected: tuple[tuple[Any, str], ...]
 
 
+@dataclass(frozen=True)
+class Filling:
+    """What transactions make of a block: as in ``BuiltBlock``, and the header's sums over them."""
+
+    transactions: tuple[Any, ...]
+    receipts: tuple[Any, ...]
+    computations: tuple[Any, ...]
+    rejected: tuple[tuple[Any, str], ...]
+    gas_used: int
+    bloom: int
+    blob_gas: int
+
+
+@dataclass
 class _GasCursor:
     """What py-evm reads of a header between two transactions of a block."""
 
-    def __init__(self, header: Any) -> None:
-        self.gas_limit = header.gas_limit
-        self.gas_used = 0
+    gas_limit: int
+    gas_used: int = 0
 
 
 def _configured(chain_id: int) -> type[LedgerChain]:
     return type("LedgerChain", (LedgerChain,), {"chain_id": chain_id})
 
 
-def create_chain(store: Any, genesis: Genesis) -> LedgerChain:
-    """Write the first block into ``store`` and return the chain that starts there."""
-    chain_class = _configured(genesis.chain_id)
+def write_genesis_state(store: Any, genesis: Genesis) -> bytes:
+    """Write the state of the first block into ``store`` and return its root, 32 bytes."""
     state = LedgerVM.build_state(store, _BEFORE_GENESIS, ChainContext(genesis.chain_id))
     for account, wei in genesis.balances:
         state.set_balance(bytes(account), wei)
     state.persist()
+    return bytes(state.state_root)
+
+
+def create_chain(store: Any, genesis: Genesis) -> LedgerChain:
+    """Write the first block into ``store`` and return the chain that starts there."""
+    chain_class = _configured(genesis.chain_id)
     header = LedgerVM.create_genesis_header(
         difficulty=0,
         gas_limit=genesis.gas_limit,
         timestamp=genesis.timestamp,
         base_fee_per_gas=genesis.base_fee_wei,
-        state_root=state.state_root,
+        state_root=write_genesis_state(store, genesis),
         nonce=bytes(8),
         extra_data=b"",
     )
@@ -234,6 +256,52 @@ def create_chain(store: Any, genesis: Genesis) -> LedgerChain:
 def open_chain(store: Any, chain_id: int) -> LedgerChain:
     """Return the chain that stands in ``store``, at its head."""
     return _configured(chain_id)(store)
+
+
+def fill_block(
+    new_vm: Callable[[], Any], gas_limit: int, transactions: Sequence[Any], *, dropped: tuple[tuple[Any, str], ...] = ()
+) -> tuple[Any, Filling]:
+    """Execute ``transactions`` one after the other, leaving out what the block cannot hold.
+
+    Args:
+        new_vm: makes py-evm's machine for the block, on the state before it.
+        gas_limit: of the block.
+        transactions: in their order.
+        dropped: what was tried before and is reported as rejected too.
+
+    Returns:
+        The machine, its state executed but not persisted, and what came of each transaction.
+    """
+    vm, cursor = new_vm(), _GasCursor(gas_limit)
+    included, receipts, computations, rejected, bloom, blob_gas = [], [], [], [], 0, 0
+    for place, transaction in enumerate(transactions):
+        if blob_gas + get_total_blob_gas(transaction) > MAX_BLOB_GAS_PER_BLOCK:
+            rejected.append((transaction, "the block holds as many blobs as it can"))
+            continue
+        nonce = vm.state.get_nonce(transaction.sender)
+        try:
+            receipt, computation = vm.apply_transaction(cursor, transaction)
+        except (ValidationError, VMError) as error:
+            if vm.state.get_nonce(transaction.sender) != nonce:  # py-evm found fault after it had begun
+                others = [*transactions[:place], *transactions[place + 1 :]]
+                return fill_block(new_vm, gas_limit, others, dropped=(*dropped, (transaction, str(error))))
+            rejected.append((transaction, str(error)))
+            continue
+        cursor.gas_used = receipt.gas_used
+        blob_gas += get_total_blob_gas(transaction)
+        bloom |= receipt.bloom
+        included.append(transaction)
+        receipts.append(receipt)
+        computations.append(computation)
+    return vm, Filling(
+        tuple(included),
+        tuple(receipts),
+        tuple(computations),
+        (*rejected, *dropped),
+        cursor.gas_used,
+        bloom,
+        blob_gas,
+    )
 
 
 def build_block(
@@ -259,42 +327,20 @@ def build_block(
         ValidationError: the sealed block breaks the rules, as a time that is not later than the head's.
     """
     header = chain.header.copy(timestamp=timestamp, coinbase=coinbase)
-    vm = chain.get_vm(header)
-    cursor = _GasCursor(header)
-    included, receipts, computations, rejected, bloom, blob_gas = [], [], [], [], 0, 0
-    for place, transaction in enumerate(transactions):
-        if blob_gas + get_total_blob_gas(transaction) > MAX_BLOB_GAS_PER_BLOCK:
-            rejected.append((transaction, "the block holds as many blobs as it can"))
-            continue
-        nonce = vm.state.get_nonce(transaction.sender)
-        try:
-            receipt, computation = vm.apply_transaction(cursor, transaction)
-        except (ValidationError, VMError) as error:
-            if vm.state.get_nonce(transaction.sender) != nonce:  # py-evm found fault after it had begun
-                others = [*transactions[:place], *transactions[place + 1 :]]
-                built = build_block(chain, others, timestamp=timestamp, coinbase=coinbase, withdrawals=withdrawals)
-                return replace(built, rejected=(*built.rejected, (transaction, str(error))))
-            rejected.append((transaction, str(error)))
-            continue
-        cursor.gas_used = receipt.gas_used
-        blob_gas += get_total_blob_gas(transaction)
-        bloom |= receipt.bloom
-        included.append(transaction)
-        receipts.append(receipt)
-        computations.append(computation)
+    vm, filling = fill_block(lambda: chain.get_vm(header), header.gas_limit, transactions)
     if withdrawals:
         vm.apply_all_withdrawals(withdrawals)
     filled = vm.set_block_transactions_and_withdrawals(
         vm.get_block(),
-        header.copy(gas_used=cursor.gas_used, bloom=bloom, blob_gas_used=blob_gas),
-        tuple(included),
-        tuple(receipts),
+        header.copy(gas_used=filling.gas_used, bloom=filling.bloom, blob_gas_used=filling.blob_gas),
+        filling.transactions,
+        filling.receipts,
         withdrawals=tuple(withdrawals),
     )
     block = vm.mine_block(filled).block
     chain.chaindb.persist_block(block)
     chain.header = chain.create_header_from_parent(block.header)
-    return BuiltBlock(block, tuple(included), tuple(receipts), tuple(computations), tuple(rejected))
+    return BuiltBlock(block, filling.transactions, filling.receipts, filling.computations, filling.rejected)
 
 
 def execute_message(

@@ -1,0 +1,201 @@
+"""How long bytes take from one node to another: a matrix of regions, and one connection's state over time.
+
+A connection is TCP, as devp2p's are: in order, nothing lost but time. A packet that is lost is sent again after a
+retransmission timeout, and what was sent later waits behind it. Layer: network. Not here: who is connected to whom
+(``simulation``), messages.
+"""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from chainsec.errors import BadInput
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from random import Random
+
+__all__ = ["Connection", "Link", "Matrix", "load_matrix"]
+
+_COLUMNS = ("from", "to", "latency_ms", "jitter_ms", "bandwidth_mbps", "loss_rate")
+_PACKET_BYTES = 1_448
+_LEAST_TIMEOUT_US = 200_000
+"""Least retransmission timeout of Linux; RFC 6298 asks for a second."""
+_MOST_TRIES = 15
+_MOST_MS = 60_000
+_MOST_MBPS = 1_000_000
+_MS_US = 1_000
+
+
+@dataclass(frozen=True)
+class Link:
+    """One direction between two regions.
+
+    Args:
+        latency_ms: one way, at least 0.
+        jitter_ms: mean of what is added to it, at least 0; up to four times as much is added.
+        bandwidth_mbps: megabits a second, over 0.
+        loss_rate: share of packets that are lost, from 0 to under 1.
+
+    Raises:
+        ValueError: a figure is out of range; says which.
+    """
+
+    latency_ms: float
+    jitter_ms: float = 0.0
+    bandwidth_mbps: float = 1_000.0
+    loss_rate: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        for name, is_right, wanted in (
+            ("latency_ms", 0 <= self.latency_ms <= _MOST_MS, f"from 0 to {_MOST_MS}"),
+            ("jitter_ms", 0 <= self.jitter_ms <= _MOST_MS, f"from 0 to {_MOST_MS}"),
+            ("bandwidth_mbps", 0 < self.bandwidth_mbps <= _MOST_MBPS, f"over 0, at most {_MOST_MBPS}"),
+            ("loss_rate", 0 <= self.loss_rate < 1, "from 0 to under 1"),
+        ):
+            if not is_right:
+                raise ValueError(f"{name} is {getattr(self, name)}, not {wanted}")
+
+
+class Connection:
+    """One direction of a connection: when what is sent now arrives.
+
+    Args:
+        link: its figures; may be exchanged on the way.
+        random: decides jitter and loss of this direction alone.
+
+    >>> from random import Random
+    >>> wire = Connection(Link(latency_ms=10, bandwidth_mbps=8), Random(1))
+    >>> wire.arrival_us(0, 1_000), wire.arrival_us(0, 1_000)  # a millisecond each on the wire, one after the other
+    (11000, 12000)
+    """
+
+    def __init__(self, link: Link, random: Random) -> None:
+        self._random = random.random
+        self._free_us = 0
+        self._last_us = 0
+        self.link = link
+
+    @property
+    def link(self) -> Link:
+        """Its figures."""
+        return self._link
+
+    @link.setter
+    def link(self, link: Link) -> None:
+        self._link = link
+        self._latency_us = round(link.latency_ms * _MS_US)
+        self._spread_us = 4 * link.jitter_ms * _MS_US
+        self._bytes_per_us = link.bandwidth_mbps / 8
+        self._timeout_us = max(_LEAST_TIMEOUT_US, 4 * self._latency_us)
+
+    @property
+    def latency_us(self) -> int:
+        """One way, without jitter."""
+        return self._latency_us
+
+    def arrival_us(self, sent_us: int, size_bytes: int) -> int:
+        """Return when the last byte of a message arrives, in the time that ``sent_us`` is counted in.
+
+        Only additions and multiplications decide, so that every machine gets the same.
+        """
+        self._free_us = max(self._free_us, sent_us) + int(size_bytes / self._bytes_per_us)
+        arrival_us = self._free_us + self._latency_us
+        if self._spread_us:
+            arrival_us += int(self._spread_us * self._random() * self._random())
+        if self._link.loss_rate:
+            arrival_us += self._lost_us(size_bytes)
+        self._last_us = max(self._last_us, arrival_us)
+        return self._last_us
+
+    def _lost_us(self, size_bytes: int) -> int:
+        packets = -(-size_bytes // _PACKET_BYTES)
+        lost_us, timeout_us, chance = 0, self._timeout_us, packets * self._link.loss_rate
+        for _ in range(_MOST_TRIES):
+            if self._random() >= chance:
+                break
+            lost_us, timeout_us, chance = lost_us + timeout_us, 2 * timeout_us, self._link.loss_rate
+        return lost_us
+
+
+class Matrix:
+    """Links between regions.
+
+    Args:
+        links: by the region that sends and the one that receives.
+    """
+
+    def __init__(self, links: dict[tuple[str, str], Link]) -> None:
+        self.links = links
+        self.regions = tuple(dict.fromkeys(sender for sender, _ in links))
+
+    def link(self, sender: str, receiver: str) -> Link:
+        """Return the link from one region to another. Raises: KeyError: there is none."""
+        return self.links[sender, receiver]
+
+    def require(self, regions: Iterable[str], name: str) -> None:
+        """Check that every two regions have a link both ways.
+
+        Raises:
+            BadInput: names the region, or the pair, that is missing.
+        """
+        wanted = list(dict.fromkeys(regions))
+        for region in wanted:
+            if region not in self.regions:
+                raise BadInput(f"{name}: no region {region!r}; known: {', '.join(self.regions)}", region=region)
+        for sender in wanted:
+            for receiver in wanted:
+                if (sender, receiver) not in self.links:
+                    raise BadInput(f"{name}: no link from {sender!r} to {receiver!r}", region=sender)
+
+
+def load_matrix(name: str, folder: Path | None = None) -> Matrix:
+    """Return a matrix that ships with the package, or one from a CSV file.
+
+    Args:
+        name: ``wan`` or ``lan``, or the path of a CSV file with the columns from, to, latency_ms, jitter_ms,
+            bandwidth_mbps and loss_rate.
+        folder: that a relative path starts from.
+
+    Raises:
+        BadInput: no such file, or names line and column of what is wrong in it.
+
+    >>> load_matrix("lan").link("site", "site").latency_ms
+    0.25
+    """
+    shipped = files("chainsec.network") / "matrices" / f"{name}.csv"
+    if "/" not in name and shipped.is_file():
+        return _read(shipped.read_text(encoding="utf-8"), name)
+    path = Path(name) if folder is None else folder / name
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError, ValueError) as error:
+        raise BadInput(f"{path}: is no matrix of regions that can be read: {error}", path=str(path)) from error
+    return _read(text, str(path))
+
+
+def _read(text: str, name: str) -> Matrix:
+    rows = csv.reader(line for line in text.splitlines() if not line.startswith("#"))
+    header = tuple(next(rows, ()))
+    if header != _COLUMNS:
+        raise BadInput(f"{name}: the columns are {', '.join(header) or 'missing'}, not {', '.join(_COLUMNS)}")
+    links = {}
+    for line, row in enumerate(rows, 2):
+        if len(row) != len(_COLUMNS):
+            raise BadInput(f"{name}: row {line}: {len(row)} columns, not {len(_COLUMNS)}", line=line)
+        sender, receiver, *figures = row
+        try:
+            link = Link(*map(float, figures))
+        except ValueError as error:
+            raise BadInput(f"{name}: row {line}: {error}", line=line) from error
+        if (sender, receiver) in links:
+            raise BadInput(f"{name}: row {line}: a second link from {sender!r} to {receiver!r}", line=line)
+        links[sender, receiver] = link
+    if not links:
+        raise BadInput(f"{name}: holds no links")
+    return Matrix(links)

@@ -1,0 +1,350 @@
+"""A node on its machine: its clock, the work that takes time, messages for other heights, and catching up with peers.
+
+What comes is worked off in the order in which it comes; each piece starts when the one before is done. Around the
+validator's state machine this is Besu's QbftController, FutureMessageBuffer and synchroniser.
+Layer: network. Not here: agreeing (``validator``), how bytes travel and when a node fails (``simulation``).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from chainsec.errors import LedgerError
+from chainsec.network.messages import Code, WireFormat
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from chainsec.network.chain import NodeChain
+    from chainsec.network.header import Block
+    from chainsec.network.machine import Machine
+    from chainsec.network.messages import Message
+    from chainsec.network.validator import Validator
+    from chainsec.primitives import Address
+
+__all__ = ["Fabric", "Node", "Packet"]
+
+MAX_HEIGHTS_AHEAD = 10
+"""Messages for later heights than this are let go. Source: Besu, futuremessagesmaxdistance."""
+MAX_BUFFERED = 1_000
+"""Messages for later heights that wait at most. Source: Besu, futuremessageslimit."""
+SYNC_TOLERANCE = 5
+"""Further behind than this a node does not take part in agreeing. Source: Besu, SyncState."""
+BLOCKS_A_REQUEST = 32
+_REQUEST_TIMEOUT_US = 5_000_000
+_FRAME_BYTES = 100
+"""What RLPx, TCP and IP add to a message."""
+
+
+class Packet(NamedTuple):
+    """What travels between two nodes: a message of QBFT, or what nodes exchange about blocks and transactions.
+
+    ``kind`` is a ``Code``, or "status", "ask", "blocks", "transactions".
+    """
+
+    kind: int | str
+    content: Any
+    size_bytes: int
+
+
+class Fabric(Protocol):
+    """What a node asks of the network around it."""
+
+    @property
+    def origin_us(self) -> int:
+        """Clock time at which virtual time begins, microseconds since 1970."""
+
+    def peers(self, node: Node) -> Sequence[Node]:
+        """Return the nodes that ``node`` is connected to, in a fixed order."""
+
+    def send(self, sender: Node, receiver: Address, packet: Packet) -> None:
+        """Send from where ``sender`` stands in time; without a connection it is lost."""
+
+    def at(self, node: Node, time_us: int, act: Callable[[], None]) -> None:
+        """Let ``node`` do something at a virtual time, unless it crashes before."""
+
+    def note(self, node: Node, event: str, round_: int, detail: str = "") -> None:
+        """Take note of something for the trace."""
+
+    def imported(self, node: Node, block: Block) -> None:
+        """Take note of a block that has become final at a node."""
+
+
+class Node:
+    """One machine of the network.
+
+    Args:
+        number: its place, from 0.
+        name: what reports call it.
+        region: where it stands.
+        fabric: the network around it.
+        machine: how fast it works.
+        has_gossip: pass messages on to the other validators, as Besu does.
+
+    ``chain`` and ``validator`` are given to it before it starts.
+    """
+
+    chain: NodeChain
+    validator: Validator
+
+    def __init__(
+        self, number: int, name: str, region: str, fabric: Fabric, machine: Machine, *, has_gossip: bool = True
+    ) -> None:
+        self.number = number
+        self.name = name
+        self.region = region
+        self.machine = machine
+        self.has_gossip = has_gossip
+        self.is_up = True
+        self.session = 0
+        self.skew_us = 0
+        self.slowness = 1.0
+        self.moment_us = 0
+        self.wire = WireFormat()
+        self._fabric = fabric
+        self._seen: set[bytes] = set()
+        self._later: dict[int, list[Packet]] = {}
+        self._heights: dict[Address, int] = {}
+        self._asked: tuple[Address, int] | None = None
+        self._block_timer = 0
+        self._round_timer = 0
+
+    @property
+    def address(self) -> Address:
+        """The node's name on the network: the address of its key."""
+        return self.validator.account.address
+
+    # Time
+
+    @property
+    def now_us(self) -> int:
+        """The machine's clock, microseconds since 1970."""
+        return self._fabric.origin_us + self.moment_us + self.skew_us
+
+    def begin(self, time_us: int) -> None:
+        """Start a piece of work that came at a virtual time: as soon as the one before it is done."""
+        self.moment_us = max(self.moment_us, time_us)
+
+    def spend(self, work_us: int) -> None:
+        """Let work take its time."""
+        self.moment_us += int(work_us * self.slowness)
+
+    def work(self, gas: int, transactions: int) -> None:
+        """Let one pass over a block take its time."""
+        self.spend(self.machine.pass_us(gas, transactions))
+
+    def set_block_timer(self, at_us: int) -> None:
+        """Wake the validator at a time of this machine's clock."""
+        self._block_timer += 1
+        number = self._block_timer
+
+        def fire() -> None:
+            if number == self._block_timer:
+                self.validator.on_block_timer()
+
+        self._fabric.at(self, max(self.moment_us, at_us - self._fabric.origin_us - self.skew_us), fire)
+
+    def set_round_timer(self, delay_us: int | None) -> None:
+        """Wake the validator after a while, or not at all."""
+        self._round_timer += 1
+        number = self._round_timer
+
+        def fire() -> None:
+            if number == self._round_timer:
+                self.validator.on_round_timer()
+
+        if delay_us is not None:
+            self._fabric.at(self, self.moment_us + delay_us, fire)
+
+    def note(self, event: str, round_: int, detail: str = "") -> None:
+        """Take note of something for the trace."""
+        self._fabric.note(self, event, round_, detail)
+
+    # Up and down
+
+    def start(self) -> None:
+        """Take part from the chain's head on."""
+        self.validator.start_height()
+
+    def crash(self) -> None:
+        """Stop; all that was in memory is gone."""
+        self.is_up = False
+        self.session += 1
+        self._seen, self._later, self._heights, self._asked = set(), {}, {}, None
+        self.chain.forget_pool()
+
+    def restart(self, time_us: int) -> None:
+        """Come back with the chain that is on disk."""
+        self.is_up = True
+        self.moment_us = time_us
+        self.start()
+
+    def connect(self, peer: Node) -> None:
+        """Tell a peer that has just been connected where this node stands, and what waits here."""
+        self._fabric.send(self, peer.address, Packet("status", self.chain.height, _FRAME_BYTES))
+        waiting = [transaction.encode() for transaction in self.chain.pool]
+        if waiting:
+            self._send_transactions(peer.address, waiting)
+
+    # Messages
+
+    def multicast(self, message: Message) -> None:
+        """Send a message to all other validators."""
+        encoded = message.encoded
+        packet = Packet(int(message.code), encoded, len(encoded) + _FRAME_BYTES)
+        for validator in self.validator.height.validators:
+            if validator != self.address:
+                self._fabric.send(self, validator, packet)
+
+    def on_packet(self, sender: Address, packet: Packet) -> None:
+        """Take in what a peer has sent."""
+        if type(packet.kind) is int:
+            self._on_qbft(sender, packet)
+        elif packet.kind == "transactions":
+            self._on_transactions(packet.content)
+        elif packet.kind == "status":
+            self._learn_height(sender, packet.content)
+        elif packet.kind == "ask":
+            self._answer(sender, packet.content)
+        else:
+            self._on_blocks(sender, packet.content)
+
+    def _on_qbft(self, sender: Address, packet: Packet) -> None:
+        if packet.content in self._seen:
+            return
+        self._seen.add(packet.content)
+        self.spend(self.machine.message_us)
+        try:
+            message = self.wire.read(int(packet.kind), packet.content)
+        except ValueError as error:
+            self.note("rejected", -1, f"from {sender}: {error}")
+            return
+        height = self.chain.height + 1
+        if message.height == height:
+            self._on_message(sender, packet, message)
+        elif message.height > height:
+            self._keep(packet, message)
+            self._learn_height(sender, message.height - 1)
+
+    def _on_message(self, sender: Address, packet: Packet, message: Message) -> None:
+        members = self.validator.height.members
+        if message.author not in members or self.address not in members or self._is_far_behind():
+            return
+        if self.has_gossip:
+            for validator in self.validator.height.validators:
+                if validator not in {self.address, sender, message.author}:
+                    self._fabric.send(self, validator, packet)
+        further = len(message.round_changes) + len(message.prepares) + (message.code == Code.COMMIT)
+        if further:
+            self.spend(further * self.machine.signature_us)
+        self.validator.on_message(message)
+
+    def _keep(self, packet: Packet, message: Message) -> None:
+        """Keep a message for a height that is yet to come."""
+        if message.height > self.chain.height + 1 + MAX_HEIGHTS_AHEAD:
+            return
+        self._later.setdefault(message.height, []).append(packet)
+        if sum(map(len, self._later.values())) > MAX_BUFFERED:
+            del self._later[max(self._later)]
+
+    def head_changed(self, block: Block) -> None:
+        """Begin with the next height, with what came for it too early."""
+        self._fabric.imported(self, block)
+        self._seen.clear()
+        height = block.number + 1
+        self._later = {later: kept for later, kept in self._later.items() if later >= height}
+        waiting = self._later.pop(height, [])
+        self.validator.start_height()
+        for observer in self._fabric.peers(self):
+            if observer.address not in self.validator.height.members:
+                self._fabric.send(self, observer.address, Packet("status", block.number, _FRAME_BYTES))
+        session = self.session
+        for packet in waiting:
+            if self.session == session and self.chain.height + 1 == height:
+                self._on_qbft(self.address, packet)
+
+    # Catching up
+
+    def _is_far_behind(self) -> bool:
+        return max(self._heights.values(), default=0) > self.chain.height + SYNC_TOLERANCE
+
+    def _learn_height(self, peer: Address, height: int) -> None:
+        self._heights[peer] = max(height, self._heights.get(peer, 0))
+        self._ask()
+
+    def _ask(self) -> None:
+        """Ask the peer that is furthest for what is missing, one request at a time."""
+        if self._asked is not None:
+            return
+        connected = {peer.address for peer in self._fabric.peers(self)}
+        ahead = {
+            peer: height for peer, height in self._heights.items() if height > self.chain.height and peer in connected
+        }
+        if not ahead:
+            return
+        peer = max(ahead, key=lambda each: (ahead[each], each))
+        asked = self._asked = (peer, self.chain.height + 1)
+        self._fabric.send(self, peer, Packet("ask", self.chain.height + 1, _FRAME_BYTES))
+
+        def give_up() -> None:
+            if self._asked == asked:
+                self._asked = None
+                self._heights.pop(peer, None)
+                self._ask()
+
+        self._fabric.at(self, self.moment_us + _REQUEST_TIMEOUT_US, give_up)
+
+    def _answer(self, peer: Address, first: int) -> None:
+        blocks = tuple(self.chain.blocks[max(1, first) : first + BLOCKS_A_REQUEST])
+        size = sum(len(block.encoded) for block in blocks)
+        self._fabric.send(self, peer, Packet("blocks", blocks, size + _FRAME_BYTES))
+
+    def _on_blocks(self, peer: Address, blocks: Sequence[Block]) -> None:
+        if self._asked is None or self._asked[0] != peer:
+            return
+        self._asked = None
+        session = self.session
+        for block in blocks:
+            if block.number <= self.chain.height:
+                continue
+            self.spend(self.machine.signature_us * len(block.header.extra.seals))
+            fault = self.chain.import_sealed(block)
+            if fault is not None:
+                self.note("rejected", -1, f"block {block.number}: {fault}")
+                self._heights.pop(peer, None)
+                break
+        if not blocks:
+            self._heights.pop(peer, None)
+        if self.session == session:
+            self._ask()
+
+    # Transactions
+
+    def submit(self, raws: Sequence[bytes]) -> list[str | None]:
+        """Take transactions in from a client and hand them on; return for each why it was refused, or None."""
+        outcomes: list[str | None] = []
+        fresh = []
+        for raw in raws:
+            try:
+                if self.chain.receive(raw):
+                    fresh.append(raw)
+                outcomes.append(None)
+            except LedgerError as error:
+                outcomes.append(str(error))
+        for peer in self._fabric.peers(self):
+            if fresh:
+                self._send_transactions(peer.address, fresh)
+        return outcomes
+
+    def _send_transactions(self, peer: Address, raws: Sequence[bytes]) -> None:
+        size = sum(map(len, raws))
+        self._fabric.send(self, peer, Packet("transactions", tuple(raws), size + _FRAME_BYTES))
+
+    def _on_transactions(self, raws: Sequence[bytes]) -> None:
+        for raw in raws:
+            try:
+                self.chain.receive(raw)
+            except (
+                LedgerError
+            ):  # this node's head is another, or its rules are: what is refused here may stand elsewhere
+                continue

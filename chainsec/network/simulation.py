@@ -1,0 +1,315 @@
+"""The network in virtual time: nodes, connections, faults, and the watch over what they agree on.
+
+simpy carries time, in whole microseconds; every random choice comes from a named stream of one seed, so that the same
+settings give the same events on every machine. Layer: network. Not here: what the settings mean to a user
+(``scenario``), where transactions come from (``load``), figures (``measure``).
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+import simpy
+
+from chainsec.ledger.account import Account
+from chainsec.network.chain import NodeChain
+from chainsec.network.execution import Executor, genesis_block
+from chainsec.network.links import Connection
+from chainsec.network.machine import Machine
+from chainsec.network.node import Node
+from chainsec.network.permissions import OpenRules
+from chainsec.network.safety import Agreement
+from chainsec.network.trace import Event, Trace
+from chainsec.network.validator import QbftSettings, Validator
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from chainsec.ledger.evm import Genesis
+    from chainsec.network.header import Block
+    from chainsec.network.links import Link, Matrix
+    from chainsec.network.node import Packet
+    from chainsec.network.permissions import Rulebook
+    from chainsec.primitives import Address
+
+__all__ = ["NetworkPlan", "Simulation"]
+
+SECOND_US = 1_000_000
+_RECONNECT_ROUND_TRIPS = 3
+"""TCP, RLPx and Hello, one after the other."""
+
+
+@dataclass(frozen=True)
+class NetworkPlan:
+    """What a network is made of.
+
+    Args:
+        seed: every key and every random choice follows from it.
+        genesis: chain id, first time, gas limit, balances.
+        matrix: links between regions.
+        regions: where each node stands; one name for each node.
+        validators: how many of the nodes, from the first on, are validators at the beginning.
+        qbft: what the genesis fixes.
+        machine: how fast nodes work.
+        has_gossip: nodes pass messages on.
+        is_execution_shared: a block is executed once for all nodes instead of once by each.
+        roles: kinds of validators by the node's number; honest where none is named.
+        rulebook: makes each node's rules, of its executor; all is allowed where omitted.
+        min_gas_prices_wei: least price that nodes take into their blocks, by number; 0 where none is named.
+    """
+
+    seed: int
+    genesis: Genesis
+    matrix: Matrix
+    regions: tuple[str, ...]
+    validators: int
+    qbft: QbftSettings = QbftSettings()
+    machine: Machine = Machine()
+    has_gossip: bool = True
+    is_execution_shared: bool = False
+    roles: Mapping[int, type[Validator]] = field(default_factory=dict)
+    rulebook: Callable[[Executor], Rulebook] = lambda _: OpenRules()
+    min_gas_prices_wei: Mapping[int, int] = field(default_factory=dict)
+
+    def stream(self, name: str) -> Random:
+        """Return the random stream of this name."""
+        return Random(f"{self.seed}/{name}")  # noqa: S311 - a simulation's dice, no secrets
+
+    def account(self, number: int) -> Account:
+        """Return a node's key."""
+        return Account.derive(self.seed.to_bytes(8, "big"), f"node {number}")
+
+
+class Simulation:
+    """A network at work.
+
+    Args:
+        plan: what it is made of.
+
+    ``time_us`` counts from the genesis time on. ``agreement`` holds every block that is final anywhere.
+    """
+
+    def __init__(self, plan: NetworkPlan) -> None:
+        self.plan = plan
+        self.origin_us = plan.genesis.timestamp * SECOND_US
+        self.trace = Trace()
+        self.messages: Counter[tuple[int, int]] = Counter()
+        self.bytes_sent: Counter[tuple[int, int]] = Counter()
+        self.kinds: Counter[int | str] = Counter()
+        self.on_import: list[Callable[[Node, Block], None]] = []
+        self._env = simpy.Environment()
+        self._connections: dict[tuple[int, int], Connection] = {}
+        self._severed: dict[tuple[int, int], int] = defaultdict(int)
+        self._epochs: dict[tuple[int, int], int] = defaultdict(int)
+        self.nodes: list[Node] = []
+        self._numbers: dict[Address, int] = {}
+        self._make_nodes()
+        self.agreement = Agreement(self.nodes[0].chain.blocks[0])
+
+    def _make_nodes(self) -> None:
+        plan = self.plan
+        shared = Executor(plan.genesis.chain_id, is_shared=True) if plan.is_execution_shared else None
+        accounts = [plan.account(number) for number in range(len(plan.regions))]
+        first = [account.address for account in accounts[: plan.validators]]
+        for number, (account, region) in enumerate(zip(accounts, plan.regions, strict=True)):
+            node = Node(number, f"node-{number}", region, self, plan.machine, has_gossip=plan.has_gossip)
+            executor = shared or Executor(plan.genesis.chain_id)
+            genesis = genesis_block(plan.genesis, first, executor.put_genesis(plan.genesis))
+            node.chain = self._make_chain(node, account.address, executor, genesis)
+            role = plan.roles.get(number, Validator)
+            node.validator = role(account, node.chain, node, plan.qbft)
+            self.nodes.append(node)
+            self._numbers[account.address] = number
+
+    def _make_chain(self, node: Node, address: Address, executor: Executor, genesis: Block) -> NodeChain:
+        return NodeChain(
+            genesis,
+            executor,
+            self.plan.qbft,
+            address,
+            clock=lambda: node.now_us,
+            rulebook=self.plan.rulebook(executor),
+            min_gas_price_wei=self.plan.min_gas_prices_wei.get(node.number, 0),
+            on_work=node.work,
+            on_head=node.head_changed,
+        )
+
+    # Time
+
+    @property
+    def time_us(self) -> int:
+        """Virtual time since the first block's."""
+        return int(self._env.now)
+
+    def start(self) -> None:
+        """Let every node begin."""
+        for node in self.nodes:
+            node.start()
+
+    def run_until(self, time_us: int) -> None:
+        """Let time pass."""
+        if time_us > self._env.now:
+            self._env.run(until=time_us)
+
+    def step(self) -> bool:
+        """Let the next thing happen; tell whether there was one."""
+        if self._env.peek() == float("inf"):
+            return False
+        self._env.step()
+        return True
+
+    def schedule(self, time_us: int, act: Callable[[], None]) -> None:
+        """Let something happen at a virtual time."""
+        event = self._env.timeout(max(0, time_us - self.time_us))
+        event.callbacks.append(lambda _: act())
+
+    def at(self, node: Node, time_us: int, act: Callable[[], None]) -> None:
+        """Let a node do something at a virtual time, unless it crashes before."""
+        session = node.session
+
+        def fire(_: Any) -> None:
+            if node.session == session:
+                node.begin(self.time_us)
+                act()
+
+        self._env.timeout(max(0, time_us - self.time_us)).callbacks.append(fire)
+
+    # Connections
+
+    def node_of(self, address: Address) -> Node:
+        """Return the node whose key gives ``address``."""
+        return self.nodes[self._numbers[address]]
+
+    def is_connected(self, one: Node, other: Node) -> bool:
+        """Tell whether two nodes can reach each other."""
+        if not (one.is_up and other.is_up) or self._severed[_pair(one, other)]:
+            return False
+        return (
+            one.chain.rulebook.forbids_peer(one.chain.head, other.address) is None
+            and other.chain.rulebook.forbids_peer(other.chain.head, one.address) is None
+        )
+
+    def peers(self, node: Node) -> list[Node]:
+        """Return the nodes that ``node`` is connected to."""
+        return [other for other in self.nodes if other is not node and self.is_connected(node, other)]
+
+    def connection(self, sender: Node, receiver: Node) -> Connection:
+        """Return one direction between two nodes."""
+        key = (sender.number, receiver.number)
+        found = self._connections.get(key)
+        if found is None:
+            link = self.plan.matrix.link(sender.region, receiver.region)
+            found = self._connections[key] = Connection(link, self.plan.stream(f"link {key[0]} {key[1]}"))
+        return found
+
+    def send(self, sender: Node, receiver: Address, packet: Packet) -> None:
+        """Send a packet from where its sender stands in time."""
+        number = self._numbers.get(receiver)
+        if number is None:
+            return
+        target = self.nodes[number]
+        if not self.is_connected(sender, target):
+            return
+        key = (sender.number, number)
+        arrival_us = self.connection(sender, target).arrival_us(sender.moment_us, packet.size_bytes)
+        self.messages[key] += 1
+        self.bytes_sent[key] += packet.size_bytes
+        self.kinds[packet.kind] += 1
+        self.trace.add_packet(*key, arrival_us, packet.size_bytes)
+        epoch, session, address = self._epochs[_pair(sender, target)], target.session, sender.address
+
+        def arrive(_: Any) -> None:
+            if target.session == session and self._epochs[_pair(sender, target)] == epoch:
+                target.begin(self.time_us)
+                target.on_packet(address, packet)
+
+        self._env.timeout(max(0, arrival_us - self.time_us)).callbacks.append(arrive)
+
+    def sever(self, one: Node, other: Node) -> None:
+        """Break the connection of two nodes; what is on its way is lost."""
+        self._severed[_pair(one, other)] += 1
+        self._epochs[_pair(one, other)] += 1
+
+    def mend(self, one: Node, other: Node) -> None:
+        """Let two nodes connect again; they tell each other where they stand."""
+        pair = _pair(one, other)
+        self._severed[pair] = max(0, self._severed[pair] - 1)
+        if not self._severed[pair]:
+            self._greet(one, other)
+
+    def _greet(self, one: Node, other: Node) -> None:
+        epoch = self._epochs[_pair(one, other)]
+        wait_us = _RECONNECT_ROUND_TRIPS * (
+            self.connection(one, other).latency_us + self.connection(other, one).latency_us
+        )
+
+        def meet() -> None:
+            if self._epochs[_pair(one, other)] == epoch and self.is_connected(one, other):
+                for node, peer in ((one, other), (other, one)):
+                    node.begin(self.time_us)
+                    node.connect(peer)
+
+        self.schedule(self.time_us + wait_us, meet)
+
+    def relink(self, is_meant: Callable[[Node, Node], bool], change: Callable[[Link], Link]) -> None:
+        """Give the connections from one node to another that are meant other figures."""
+        for sender in self.nodes:
+            for receiver in self.nodes:
+                if sender is not receiver and is_meant(sender, receiver):
+                    connection = self.connection(sender, receiver)
+                    connection.link = change(self.plan.matrix.link(sender.region, receiver.region))
+
+    # Nodes
+
+    def crash(self, node: Node) -> None:
+        """Stop a node; what is on its way to it is lost."""
+        if node.is_up:
+            node.crash()
+            for other in self.nodes:
+                self._epochs[_pair(node, other)] += 1
+            self.note(node, "crash", -1)
+
+    def restart(self, node: Node, *, is_wiped: bool = False) -> None:
+        """Bring a node back: with its chain, or with the first block alone."""
+        if node.is_up:
+            return
+        if is_wiped:
+            executor = node.chain.executor
+            if not executor.is_shared:
+                executor = Executor(self.plan.genesis.chain_id)
+                executor.put_genesis(self.plan.genesis)
+            node.chain = self._make_chain(node, node.address, executor, node.chain.blocks[0])
+            node.validator.chain = node.chain
+        node.restart(self.time_us)
+        self.note(node, "wiped" if is_wiped else "restart", -1)
+        for other in self.nodes:
+            if other is not node:
+                self._greet(node, other)
+
+    # What is seen
+
+    def note(self, node: Node, event: str, round_: int, detail: str = "") -> None:
+        """Take note of something for the trace."""
+        time_us = max(node.moment_us, self.time_us)
+        self.trace.add(Event(time_us, node.number, event, node.chain.height + 1, round_, detail))
+
+    def imported(self, node: Node, block: Block) -> None:
+        """Hold a block that is final at a node against what others have."""
+        fault = self.agreement.add(node.number, block, node.moment_us)
+        self.note(node, "imported", block.header.extra.round, block.header.hash.hex())
+        if fault is not None:
+            self.note(node, "disagreement", block.header.extra.round, fault)
+        for listener in self.on_import:
+            listener(node, block)
+
+
+def _pair(one: Node, other: Node) -> tuple[int, int]:
+    return (one.number, other.number) if one.number < other.number else (other.number, one.number)
+
+
+def numbered(nodes: Sequence[Node], numbers: Sequence[int]) -> list[Node]:
+    """Return the nodes with these numbers."""
+    return [nodes[number] for number in numbers]

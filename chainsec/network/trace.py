@@ -1,0 +1,56 @@
+"""What happened in a network, in order: few events to read, and one digest over everything.
+
+Layer: network. Not here: what follows from it (``measure``).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import NamedTuple
+
+__all__ = ["Event", "Trace"]
+
+_MOST_EVENTS = 400_000
+
+
+class Event(NamedTuple):
+    """Something that happened at a node; ``round`` is -1 where none is meant, ``detail`` may be empty."""
+
+    time_us: int
+    node: int
+    event: str
+    height: int
+    round: int
+    detail: str
+
+
+class Trace:
+    """Keeps events, and takes every one of them and every packet into a digest.
+
+    >>> trace = Trace()
+    >>> trace.add(Event(5, 0, "round", 1, 0, ""))
+    >>> trace.digest[:8], len(trace.events)
+    ('dc3d3c15', 1)
+    """
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+        self.dropped = 0
+        self._hash = hashlib.sha256()
+
+    def add(self, event: Event) -> None:
+        """Take an event in; only the first 400,000 stay readable, all are in the digest."""
+        self._hash.update(repr(tuple(event)).encode())
+        if len(self.events) < _MOST_EVENTS:
+            self.events.append(event)
+        else:
+            self.dropped += 1
+
+    def add_packet(self, sender: int, receiver: int, arrival_us: int, size_bytes: int) -> None:
+        """Take a packet into the digest."""
+        self._hash.update(b"%d>%d@%d#%d" % (sender, receiver, arrival_us, size_bytes))
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of everything so far, hexadecimal: the same for the same run."""
+        return self._hash.hexdigest()
