@@ -81,6 +81,11 @@ class NodeChain:
         return self.blocks[-1].header
 
     @property
+    def chain_id(self) -> int:
+        """EIP-155 identifier."""
+        return self.executor.chain_id
+
+    @property
     def height(self) -> int:
         """Number of the newest block."""
         return len(self.blocks) - 1
@@ -150,8 +155,8 @@ class NodeChain:
         """Return a block of these transactions, executed; those that it cannot hold are left out."""
         plan = Plan(self.head, self.address, timestamp_s, self.head.gas_limit, tuple(transactions))
         executed = self._execute(plan)
-        if executed.filling.rejected:
-            plan = Plan(self.head, self.address, timestamp_s, self.head.gas_limit, executed.filling.transactions)
+        if executed.rejected:
+            plan = Plan(self.head, self.address, timestamp_s, self.head.gas_limit, executed.transactions)
         vote = self.tally.choose(self.address, self._wishes(), self.height + 1)
         header = executed.header(plan, ExtraData(self.validators, vote, round_))
         block = Block(header, tuple(transaction.encode() for transaction in plan.transactions))
@@ -181,7 +186,7 @@ class NodeChain:
         if fault is None:
             fault, executed = self._look_into(block)
             if executed is not None:
-                self._on_work(executed.filling.gas_used, len(block.transactions))
+                self._on_work(executed.gas_used, len(block.transactions))
         return fault
 
     def _look_into(self, block: Block) -> tuple[str | None, Executed | None]:
@@ -201,8 +206,8 @@ class NodeChain:
             return fault, None
         plan = Plan(self.head, header.coinbase, header.timestamp, header.gas_limit, transactions)
         executed = self._execute(plan)
-        if executed.filling.rejected:
-            return f"a transaction cannot stand there: {executed.filling.rejected[0][1]}", None
+        if executed.rejected:
+            return f"a transaction cannot stand there: {executed.rejected[0]}", None
         return executed.difference(header), executed
 
     def append(self, block: Block) -> None:
@@ -216,7 +221,7 @@ class NodeChain:
         self._view = None
         self._found.clear()
         self.executed.append(executed)
-        for transaction in executed.filling.transactions:
+        for transaction in executed.transactions:
             self.pool.remove(transaction)
         self._on_work(header.gas_used, len(block.transactions))
         self._on_head(block)

@@ -71,14 +71,21 @@ class Executed:
     """What came of a block.
 
     Args:
-        filling: transactions that are part of it, with receipts; and those that cannot be.
+        transactions: that are part of it, py-evm's.
+        has_failed: of each, whether it was reverted.
+        rejected: why others cannot be part of it.
+        gas_used, bloom: sums over its transactions.
         state_root, transaction_root, receipt_root: after it, 32 bytes each.
     """
 
-    filling: evm.Filling
+    transactions: tuple[Any, ...]
+    has_failed: tuple[bool, ...]
+    rejected: tuple[str, ...]
+    gas_used: int
+    bloom: int
     state_root: bytes
-    transaction_root: bytes
-    receipt_root: bytes
+    transaction_root: bytes = EMPTY_TRIE_ROOT
+    receipt_root: bytes = EMPTY_TRIE_ROOT
 
     def header(self, plan: Plan, extra: ExtraData) -> Header:
         """Return the header that commits to it."""
@@ -88,10 +95,10 @@ class Executed:
             state_root=self.state_root,
             transaction_root=self.transaction_root,
             receipt_root=self.receipt_root,
-            bloom=self.filling.bloom,
+            bloom=self.bloom,
             block_number=plan.parent.block_number + 1,
             gas_limit=plan.gas_limit,
-            gas_used=self.filling.gas_used,
+            gas_used=self.gas_used,
             timestamp=plan.timestamp,
             extra_data=extra.encode(),
         )
@@ -102,8 +109,8 @@ class Executed:
             "state root": self.state_root == header.state_root,
             "transactions root": self.transaction_root == header.transaction_root,
             "receipts root": self.receipt_root == header.receipt_root,
-            "gas used": self.filling.gas_used == header.gas_used,
-            "bloom": self.filling.bloom == header.bloom,
+            "gas used": self.gas_used == header.gas_used,
+            "bloom": self.bloom == header.bloom,
         }
         return next((f"executed here, its {name} is another" for name, is_equal in found.items() if not is_equal), None)
 
@@ -167,21 +174,30 @@ class Executor:
             extra_data=b"",
         )
         if not plan.transactions:
-            nothing = evm.Filling((), (), (), (), 0, 0, 0)
-            return Executed(nothing, plan.parent.state_root, EMPTY_TRIE_ROOT, EMPTY_TRIE_ROOT)
+            return Executed((), (), (), 0, 0, plan.parent.state_root)
         vm, filling = evm.fill_block(
             lambda: self.machine_of(inside, previous_hashes), plan.gas_limit, plan.transactions
         )
         vm.state.persist()
         transaction_root, _ = make_item_trie([transaction.encode() for transaction in filling.transactions])
         receipt_root, _ = make_item_trie([receipt.encode() for receipt in filling.receipts])
-        return Executed(filling, vm.state.state_root, transaction_root, receipt_root)
+        return Executed(
+            transactions=filling.transactions,
+            has_failed=tuple(bool(computation.is_error) for computation in filling.computations),
+            rejected=tuple(reason for _, reason in filling.rejected),
+            gas_used=filling.gas_used,
+            bloom=filling.bloom,
+            state_root=bytes(vm.state.state_root),
+            transaction_root=transaction_root,
+            receipt_root=receipt_root,
+        )
 
 
 def genesis_block(genesis: evm.Genesis, validators: Sequence[Address], state_root: bytes) -> Block:
     r"""Return a network's first block, as Besu makes it of a genesis file with the same settings.
 
-    >>> block = genesis_block(evm.Genesis(), [Address(bytes(19) + b"\\x01")], EMPTY_TRIE_ROOT)
+    >>> from chainsec.primitives import Address
+    >>> block = genesis_block(evm.Genesis(), [Address(bytes([1] * 20))], EMPTY_TRIE_ROOT)
     >>> block.number, len(block.header.extra.validators)
     (0, 1)
     """

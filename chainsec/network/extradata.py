@@ -8,9 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-import rlp
-
-from chainsec.network.rlpitems import as_address, as_bytes, as_list, as_number, decode_strictly, encode_number
+from chainsec.network.rlpitems import as_address, as_bytes, as_list, as_number, decode_strictly, encode, encode_number
 
 if TYPE_CHECKING:
     from chainsec.primitives import Address
@@ -19,6 +17,7 @@ __all__ = ["SEAL_BYTES", "VANITY_BYTES", "ExtraData", "Vote"]
 
 VANITY_BYTES = 32
 SEAL_BYTES = 65
+_ROUND_BYTES = 4
 _ADD, _DROP = b"\xff", b""
 
 
@@ -41,7 +40,8 @@ class ExtraData:
         seals: 65-byte signatures over the block's seal hash.
         vanity: 32 free bytes.
 
-    >>> data = ExtraData((Address(bytes(19) + b"\\x01"),), round=2)
+    >>> from chainsec.primitives import Address
+    >>> data = ExtraData((Address(bytes(19) + b"\x01"),), round=2)
     >>> ExtraData.decode(data.encode()) == data
     True
 
@@ -58,7 +58,7 @@ class ExtraData:
         """Return the RLP that stands in the header."""
         vote = [] if self.vote is None else [bytes(self.vote.subject), _ADD if self.vote.is_add else _DROP]
         validators = [bytes(validator) for validator in self.validators]
-        return bytes(rlp.encode([self.vanity, validators, vote, encode_number(self.round), list(self.seals)]))
+        return encode([self.vanity, validators, vote, encode_number(self.round), list(self.seals)])
 
     def for_seal(self) -> ExtraData:
         """Return what commit seals and digests cover: no seals, the round kept."""
@@ -81,8 +81,8 @@ class ExtraData:
         vote = None
         if fields[2] != []:
             subject, kind = as_list(fields[2], 2, "vote")
-            if kind not in {_ADD, _DROP}:
+            if kind not in (_ADD, _DROP):  # a tuple: what stands there may be a list, which no set takes
                 raise ValueError("vote: is neither add nor drop")
             vote = Vote(as_address(subject, "vote"), kind == _ADD)
         seals = tuple(as_bytes(item, SEAL_BYTES, "seal") for item in as_list(fields[4], None, "seals"))
-        return cls(validators, vote, as_number(fields[3], "round"), seals, vanity)
+        return cls(validators, vote, as_number(fields[3], "round", most_bytes=_ROUND_BYTES), seals, vanity)

@@ -11,11 +11,9 @@ from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-import rlp
-
 from chainsec.digest import keccak
 from chainsec.network.extradata import ExtraData
-from chainsec.network.rlpitems import as_bytes, as_list, as_number, decode_strictly, encode_number, join
+from chainsec.network.rlpitems import as_bytes, as_list, as_number, decode_strictly, encode, encode_number, join
 from chainsec.primitives import Address, Hash32
 
 if TYPE_CHECKING:
@@ -126,14 +124,16 @@ class Header:
         ]
         if self.parent_beacon_block_root is not None:
             items.append(self.parent_beacon_block_root)
-        return bytes(rlp.encode(items))
+        return encode(items)
 
     @classmethod
     def from_items(cls, items: Any) -> Header:
-        """Read a decoded header. Raises: ValueError: names the field that is wrong."""
+        """Read a decoded header, ``extra_data`` and all. Raises: ValueError: names the field that is wrong."""
         has_beacon_root = isinstance(items, list) and len(items) == len(_READERS)
         values = as_list(items, len(_READERS) - (not has_beacon_root), "header")
-        return cls(**{name: read(value, name) for (name, read), value in zip(_READERS, values, strict=False)})
+        header = cls(**{name: read(value, name) for (name, read), value in zip(_READERS, values, strict=False)})
+        _ = header.extra  # decoded at the border: no rule meets one that cannot be read
+        return header
 
 
 def _bytes(length: int) -> Callable[[Any, str], bytes]:
@@ -199,7 +199,7 @@ class Block:
 
     @cached_property
     def _body(self) -> bytes:
-        return join(raw if raw[0] >= _LIST else bytes(rlp.encode(raw)) for raw in self.transactions)
+        return join(raw if raw[0] >= _LIST else encode(raw) for raw in self.transactions)
 
     def with_header(self, header: Header) -> Block:
         """Return a block of the same transactions under another header."""
@@ -216,11 +216,15 @@ class Block:
         header, transactions, ommers, withdrawals = as_list(items, 4, "block")
         if ommers != [] or withdrawals != []:
             raise ValueError("block: has ommers or withdrawals")
-        raws = tuple(
-            item if isinstance(item, bytes) else bytes(rlp.encode(item))
-            for item in as_list(transactions, None, "transactions")
-        )
-        is_typed = [isinstance(item, bytes) for item in transactions]
-        if any(not raw or (typed and raw[0] >= _LIST) for typed, raw in zip(is_typed, raws, strict=True)):
-            raise ValueError("transactions: one is neither a list nor typed")
+        raws = tuple(_raw_transaction(item) for item in as_list(transactions, None, "transactions"))
         return cls(Header.from_items(header), raws)
+
+
+def _raw_transaction(item: Any) -> bytes:
+    if isinstance(item, bytes):
+        if not item or item[0] >= _LIST:
+            raise ValueError("transactions: one is neither a list nor typed")
+        return item
+    if not all(isinstance(field, bytes) for field in item):  # encoding lists as deep as a peer likes ends the process
+        raise ValueError("transactions: one that is a list holds another")
+    return encode(item)

@@ -32,11 +32,13 @@ class Height:
         number: of the block to agree on.
         validators: sorted by address.
         previous_proposer: who proposed the block before.
+        restores_prepared_round: see ``QbftSettings``; False is a defect that once was.
     """
 
     number: int
     validators: tuple[Address, ...]
     previous_proposer: Address
+    restores_prepared_round: bool = True
 
     @cached_property
     def quorum(self) -> int:
@@ -84,6 +86,8 @@ def check_round_change(message: Message, height: Height) -> str | None:
         return "it brings a block and names no prepared round"
     if message.block.header.seal_hash != prepared.digest:
         return "it brings another block than was prepared"
+    if message.block.header.extra.round != prepared.round:
+        return "its block is of another round than the prepared one"
     return _bad_prepares(message.prepares, height, prepared)
 
 
@@ -112,26 +116,37 @@ def check_proposal(message: Message, height: Height, round_: int) -> str | None:
 
 
 def _unjustified(message: Message, height: Height, round_: int) -> str | None:
-    round_changes, block = message.round_changes, message.signed.payload.block
-    if len({signed.author for signed in round_changes}) != len(round_changes):
-        return "two of its round changes have one author"
-    if len(round_changes) < height.quorum:
-        return f"{len(round_changes)} round changes are no quorum"
-    for signed in round_changes:
+    fault = _bad_quorum(message.round_changes, height, "round changes")
+    if fault is not None:
+        return fault
+    for signed in message.round_changes:
         fault = _bad_round_change(signed, height, round_)
         if fault is not None:
             return f"one of its round changes does not count: {fault}"
-    named = {signed.payload.prepared for signed in round_changes if signed.payload.prepared is not None}
+    named = {signed.payload.prepared for signed in message.round_changes if signed.payload.prepared is not None}
     if len({prepared.round for prepared in named}) != len(named):
         return "its round changes name different blocks for one prepared round"
     if not named:
-        if message.prepares:
-            return "it brings prepares though none of its round changes names a prepared block"
-        return None if block.header.coinbase == message.author else "its block names another proposer"
+        return _bad_fresh_block(message)
     latest = max(named, key=lambda prepared: prepared.round)
-    if block.header.in_round(latest.round).seal_hash != latest.digest:
+    header = message.signed.payload.block.header
+    compared = header.in_round(latest.round) if height.restores_prepared_round else header
+    if compared.seal_hash != latest.digest:
         return "its block is not the one that was prepared last"
     return _bad_prepares(message.prepares, height, latest)
+
+
+def _bad_fresh_block(message: Message) -> str | None:
+    if message.prepares:
+        return "it brings prepares though none of its round changes names a prepared block"
+    is_own = message.signed.payload.block.header.coinbase == message.author
+    return None if is_own else "its block names another proposer"
+
+
+def _bad_quorum(signed: Sequence[Signed[Any]], height: Height, what: str) -> str | None:
+    if len({each.author for each in signed}) != len(signed):
+        return f"two of its {what} have one author"
+    return f"{len(signed)} {what} are no quorum" if len(signed) < height.quorum else None
 
 
 def _bad_round_change(signed: Signed[RoundChange], height: Height, round_: int) -> str | None:
@@ -145,10 +160,9 @@ def _bad_round_change(signed: Signed[RoundChange], height: Height, round_: int) 
 
 
 def _bad_prepares(prepares: Sequence[Signed[Prepare]], height: Height, prepared: Prepared) -> str | None:
-    if len({signed.author for signed in prepares}) != len(prepares):
-        return "two of its prepares have one author"
-    if len(prepares) < height.quorum:
-        return f"{len(prepares)} prepares are no quorum"
+    fault = _bad_quorum(prepares, height, "prepares")
+    if fault is not None:
+        return fault
     for signed in prepares:
         fault = check_prepare(signed, height, prepared.round, prepared.digest)
         if fault is not None:

@@ -12,12 +12,10 @@ from enum import IntEnum
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-import rlp
-
 from chainsec.digest import keccak
 from chainsec.ledger.signed import recover_address
 from chainsec.network.header import Block
-from chainsec.network.rlpitems import as_bytes, as_list, as_number, decode_strictly, encode_number, join
+from chainsec.network.rlpitems import as_bytes, as_list, as_number, decode_strictly, encode, encode_number, join
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -92,7 +90,7 @@ class Prepare(Payload):
     @cached_property
     def encoded(self) -> bytes:
         """RLP of height, round, digest."""
-        return bytes(rlp.encode([encode_number(self.height), encode_number(self.round), self.digest]))
+        return encode([encode_number(self.height), encode_number(self.round), self.digest])
 
 
 @dataclass(frozen=True)
@@ -110,7 +108,7 @@ class Commit(Payload):
     @cached_property
     def encoded(self) -> bytes:
         """RLP of height, round, seal, digest."""
-        return bytes(rlp.encode([encode_number(self.height), encode_number(self.round), self.seal, self.digest]))
+        return encode([encode_number(self.height), encode_number(self.round), self.seal, self.digest])
 
 
 @dataclass(frozen=True)
@@ -136,7 +134,7 @@ class RoundChange(Payload):
     def encoded(self) -> bytes:
         """RLP of height, round, and a list that is empty or holds round and digest."""
         prepared = [] if self.prepared is None else [encode_number(self.prepared.round), self.prepared.digest]
-        return bytes(rlp.encode([encode_number(self.height), encode_number(self.round), prepared]))
+        return encode([encode_number(self.height), encode_number(self.round), prepared])
 
 
 @dataclass(frozen=True)
@@ -180,7 +178,7 @@ class Signed(Generic[PayloadT]):
     @cached_property
     def encoded(self) -> bytes:
         """RLP of payload and signature."""
-        return join([self.payload.encoded, bytes(rlp.encode(self.signature))])
+        return join([self.payload.encoded, encode(self.signature)])
 
 
 @dataclass(frozen=True)
@@ -200,22 +198,22 @@ class Message:
     prepares: tuple[Signed[Prepare], ...] = ()
     has_access_list: bool = field(default=True, compare=False)
 
-    @property
+    @cached_property
     def code(self) -> Code:
         """What kind it is."""
         return self.signed.payload.code  # type: ignore[no-any-return] # a payload of any kind
 
-    @property
+    @cached_property
     def height(self) -> int:
         """The height it is about."""
         return self.signed.payload.height  # type: ignore[no-any-return] # as above
 
-    @property
+    @cached_property
     def round(self) -> int:
         """The round it is about."""
         return self.signed.payload.round  # type: ignore[no-any-return] # as above
 
-    @property
+    @cached_property
     def author(self) -> Address | None:
         """Who signed it."""
         return self.signed.author
@@ -361,4 +359,4 @@ def _proposal(item: Any) -> Proposal:
 
 
 def _scalar(value: int) -> bytes:
-    return bytes(rlp.encode(encode_number(value)))
+    return encode(encode_number(value))

@@ -75,7 +75,7 @@ class Node:
 
     Args:
         number: its place, from 0.
-        name: what reports call it.
+        address: its name on the network: the address of its key.
         region: where it stands.
         fabric: the network around it.
         machine: how fast it works.
@@ -88,10 +88,11 @@ class Node:
     validator: Validator
 
     def __init__(
-        self, number: int, name: str, region: str, fabric: Fabric, machine: Machine, *, has_gossip: bool = True
+        self, number: int, address: Address, region: str, fabric: Fabric, machine: Machine, *, has_gossip: bool = True
     ) -> None:
         self.number = number
-        self.name = name
+        self.address = address
+        self.name = f"node-{number}"
         self.region = region
         self.machine = machine
         self.has_gossip = has_gossip
@@ -106,13 +107,9 @@ class Node:
         self._later: dict[int, list[Packet]] = {}
         self._heights: dict[Address, int] = {}
         self._asked: tuple[Address, int] | None = None
+        self._is_syncing = False
         self._block_timer = 0
         self._round_timer = 0
-
-    @property
-    def address(self) -> Address:
-        """The node's name on the network: the address of its key."""
-        return self.validator.account.address
 
     # Time
 
@@ -133,8 +130,8 @@ class Node:
         """Let one pass over a block take its time."""
         self.spend(self.machine.pass_us(gas, transactions))
 
-    def set_block_timer(self, at_us: int) -> None:
-        """Wake the validator at a time of this machine's clock."""
+    def set_block_timer(self, at_us: int | None) -> None:
+        """Wake the validator at a time of this machine's clock, or not at all."""
         self._block_timer += 1
         number = self._block_timer
 
@@ -142,7 +139,8 @@ class Node:
             if number == self._block_timer:
                 self.validator.on_block_timer()
 
-        self._fabric.at(self, max(self.moment_us, at_us - self._fabric.origin_us - self.skew_us), fire)
+        if at_us is not None:
+            self._fabric.at(self, max(self.moment_us, at_us - self._fabric.origin_us - self.skew_us), fire)
 
     def set_round_timer(self, delay_us: int | None) -> None:
         """Wake the validator after a while, or not at all."""
@@ -174,10 +172,10 @@ class Node:
         self.chain.forget_pool()
 
     def restart(self, time_us: int) -> None:
-        """Come back with the chain that is on disk."""
+        """Come back with the chain that is on disk; peers say whether it is the newest."""
         self.is_up = True
         self.moment_us = time_us
-        self.start()
+        self._is_syncing = True
 
     def connect(self, peer: Node) -> None:
         """Tell a peer that has just been connected where this node stands, and what waits here."""
@@ -190,11 +188,14 @@ class Node:
 
     def multicast(self, message: Message) -> None:
         """Send a message to all other validators."""
-        encoded = message.encoded
-        packet = Packet(int(message.code), encoded, len(encoded) + _FRAME_BYTES)
+        packet = _pack(message)
         for validator in self.validator.height.validators:
             if validator != self.address:
                 self._fabric.send(self, validator, packet)
+
+    def send_to(self, validator: Address, message: Message) -> None:
+        """Send a message to one other validator."""
+        self._fabric.send(self, validator, _pack(message))
 
     def on_packet(self, sender: Address, packet: Packet) -> None:
         """Take in what a peer has sent."""
@@ -228,7 +229,7 @@ class Node:
 
     def _on_message(self, sender: Address, packet: Packet, message: Message) -> None:
         members = self.validator.height.members
-        if message.author not in members or self.address not in members or self._is_far_behind():
+        if message.author not in members or self.address not in members or self._is_syncing:
             return
         if self.has_gossip:
             for validator in self.validator.height.validators:
@@ -254,7 +255,7 @@ class Node:
         height = block.number + 1
         self._later = {later: kept for later, kept in self._later.items() if later >= height}
         waiting = self._later.pop(height, [])
-        self.validator.start_height()
+        self.validator.start_height(is_waiting=self._is_syncing)
         for observer in self._fabric.peers(self):
             if observer.address not in self.validator.height.members:
                 self._fabric.send(self, observer.address, Packet("status", block.number, _FRAME_BYTES))
@@ -265,12 +266,19 @@ class Node:
 
     # Catching up
 
-    def _is_far_behind(self) -> bool:
-        return max(self._heights.values(), default=0) > self.chain.height + SYNC_TOLERANCE
-
     def _learn_height(self, peer: Address, height: int) -> None:
         self._heights[peer] = max(height, self._heights.get(peer, 0))
+        if height > self.chain.height + SYNC_TOLERANCE:
+            self._is_syncing = True
         self._ask()
+
+    def _end_sync(self) -> None:
+        """Take part again, once no peer is known to be ahead."""
+        if self._is_syncing:
+            self._is_syncing = False
+            self.note("synced", -1)
+            if self.validator.settings.starts_after_sync:
+                self.validator.start_height()
 
     def _ask(self) -> None:
         """Ask the peer that is furthest for what is missing, one request at a time."""
@@ -281,6 +289,7 @@ class Node:
             peer: height for peer, height in self._heights.items() if height > self.chain.height and peer in connected
         }
         if not ahead:
+            self._end_sync()
             return
         peer = max(ahead, key=lambda each: (ahead[each], each))
         asked = self._asked = (peer, self.chain.height + 1)
@@ -348,3 +357,7 @@ class Node:
                 LedgerError
             ):  # this node's head is another, or its rules are: what is refused here may stand elsewhere
                 continue
+
+
+def _pack(message: Message) -> Packet:
+    return Packet(int(message.code), message.encoded, len(message.encoded) + _FRAME_BYTES)

@@ -12,12 +12,13 @@ import rlp
 from chainsec.primitives import Address
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
-__all__ = ["as_address", "as_bytes", "as_list", "as_number", "decode_strictly", "encode_number", "join"]
+__all__ = ["as_address", "as_bytes", "as_list", "as_number", "decode_strictly", "encode", "encode_number", "join"]
 
 _ADDRESS_BYTES = 20
 _SHORT = 55
+_STRING, _LIST = 0x80, 0xC0
 _MAX_NUMBER_BYTES = 8
 
 
@@ -28,7 +29,7 @@ def decode_strictly(encoded: bytes, what: str) -> Any:
         ValueError: it is no RLP, or goes on after its end.
 
     >>> decode_strictly(bytes.fromhex("c20102"), "pair")
-    [b'\\x01', b'\\x02']
+    [b'\x01', b'\x02']
     """
     try:
         return rlp.decode(encoded, strict=True)
@@ -67,6 +68,19 @@ def encode_number(value: int) -> bytes:
     return value.to_bytes((value.bit_length() + 7) // 8, "big")
 
 
+def encode(item: bytes | Sequence[Any]) -> bytes:
+    """Return the RLP of bytes, or of a list of items, several times faster than the library's, which guesses types.
+
+    >>> encode([b"cat", [b"", bytes(60)]]) == rlp.encode([b"cat", [b"", bytes(60)]])
+    True
+    """
+    if not isinstance(item, bytes):
+        return join(map(encode, item))
+    if len(item) == 1 and item[0] < _STRING:
+        return bytes(item)
+    return _prefix(len(item), _STRING) + item
+
+
 def join(encoded: Iterable[bytes]) -> bytes:
     """Return the list of items that are encoded already.
 
@@ -74,8 +88,11 @@ def join(encoded: Iterable[bytes]) -> bytes:
     True
     """
     payload = b"".join(encoded)
-    size = len(payload)
+    return _prefix(len(payload), _LIST) + payload
+
+
+def _prefix(size: int, kind: int) -> bytes:
     if size <= _SHORT:
-        return bytes([0xC0 + size]) + payload
+        return bytes([kind + size])
     length = encode_number(size)
-    return bytes([0xF7 + len(length)]) + length + payload
+    return bytes([kind + _SHORT + len(length)]) + length

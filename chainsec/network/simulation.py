@@ -20,13 +20,13 @@ from chainsec.network.execution import Executor, genesis_block
 from chainsec.network.links import Connection
 from chainsec.network.machine import Machine
 from chainsec.network.node import Node
-from chainsec.network.permissions import OpenRules
+from chainsec.network.permissions import Allowlist, OpenRules
 from chainsec.network.safety import Agreement
 from chainsec.network.trace import Event, Trace
 from chainsec.network.validator import QbftSettings, Validator
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
 
     from chainsec.ledger.evm import Genesis
     from chainsec.network.header import Block
@@ -66,8 +66,8 @@ class NetworkPlan:
     matrix: Matrix
     regions: tuple[str, ...]
     validators: int
-    qbft: QbftSettings = QbftSettings()
-    machine: Machine = Machine()
+    qbft: QbftSettings = field(default_factory=QbftSettings)
+    machine: Machine = field(default_factory=Machine)
     has_gossip: bool = True
     is_execution_shared: bool = False
     roles: Mapping[int, type[Validator]] = field(default_factory=dict)
@@ -104,9 +104,11 @@ class Simulation:
         self._connections: dict[tuple[int, int], Connection] = {}
         self._severed: dict[tuple[int, int], int] = defaultdict(int)
         self._epochs: dict[tuple[int, int], int] = defaultdict(int)
+        self._reachable: dict[tuple[int, int], bool] = {}
         self.nodes: list[Node] = []
         self._numbers: dict[Address, int] = {}
         self._make_nodes()
+        self._has_rules = not isinstance(self.nodes[0].chain.rulebook, OpenRules)
         self.agreement = Agreement(self.nodes[0].chain.blocks[0])
 
     def _make_nodes(self) -> None:
@@ -115,23 +117,23 @@ class Simulation:
         accounts = [plan.account(number) for number in range(len(plan.regions))]
         first = [account.address for account in accounts[: plan.validators]]
         for number, (account, region) in enumerate(zip(accounts, plan.regions, strict=True)):
-            node = Node(number, f"node-{number}", region, self, plan.machine, has_gossip=plan.has_gossip)
+            node = Node(number, account.address, region, self, plan.machine, has_gossip=plan.has_gossip)
             executor = shared or Executor(plan.genesis.chain_id)
             genesis = genesis_block(plan.genesis, first, executor.put_genesis(plan.genesis))
-            node.chain = self._make_chain(node, account.address, executor, genesis)
+            node.chain = self._make_chain(node, executor, genesis, plan.rulebook(executor))
             role = plan.roles.get(number, Validator)
             node.validator = role(account, node.chain, node, plan.qbft)
             self.nodes.append(node)
             self._numbers[account.address] = number
 
-    def _make_chain(self, node: Node, address: Address, executor: Executor, genesis: Block) -> NodeChain:
+    def _make_chain(self, node: Node, executor: Executor, genesis: Block, rulebook: Rulebook) -> NodeChain:
         return NodeChain(
             genesis,
             executor,
             self.plan.qbft,
-            address,
+            node.address,
             clock=lambda: node.now_us,
-            rulebook=self.plan.rulebook(executor),
+            rulebook=rulebook,
             min_gas_price_wei=self.plan.min_gas_prices_wei.get(node.number, 0),
             on_work=node.work,
             on_head=node.head_changed,
@@ -185,6 +187,13 @@ class Simulation:
 
     def is_connected(self, one: Node, other: Node) -> bool:
         """Tell whether two nodes can reach each other."""
+        key = (one.number, other.number)
+        found = self._reachable.get(key)
+        if found is None:
+            found = self._reachable[key] = self._can_connect(one, other)
+        return found
+
+    def _can_connect(self, one: Node, other: Node) -> bool:
         if not (one.is_up and other.is_up) or self._severed[_pair(one, other)]:
             return False
         return (
@@ -208,35 +217,35 @@ class Simulation:
     def send(self, sender: Node, receiver: Address, packet: Packet) -> None:
         """Send a packet from where its sender stands in time."""
         number = self._numbers.get(receiver)
-        if number is None:
+        if number is None or not self.is_connected(sender, self.nodes[number]):
             return
-        target = self.nodes[number]
-        if not self.is_connected(sender, target):
-            return
-        key = (sender.number, number)
+        target, key = self.nodes[number], (sender.number, number)
         arrival_us = self.connection(sender, target).arrival_us(sender.moment_us, packet.size_bytes)
         self.messages[key] += 1
         self.bytes_sent[key] += packet.size_bytes
         self.kinds[packet.kind] += 1
         self.trace.add_packet(*key, arrival_us, packet.size_bytes)
-        epoch, session, address = self._epochs[_pair(sender, target)], target.session, sender.address
+        epoch = self._epochs.get(_pair(sender, target), 0)
+        travelling = (sender, target, packet, epoch)
+        self._env.timeout(arrival_us - int(self._env.now), travelling).callbacks.append(self._arrive)
 
-        def arrive(_: Any) -> None:
-            if target.session == session and self._epochs[_pair(sender, target)] == epoch:
-                target.begin(self.time_us)
-                target.on_packet(address, packet)
-
-        self._env.timeout(max(0, arrival_us - self.time_us)).callbacks.append(arrive)
+    def _arrive(self, event: Any) -> None:
+        sender, target, packet, epoch = event.value
+        if self._epochs.get(_pair(sender, target), 0) == epoch:  # else the connection broke on the way
+            target.begin(int(self._env.now))
+            target.on_packet(sender.address, packet)
 
     def sever(self, one: Node, other: Node) -> None:
         """Break the connection of two nodes; what is on its way is lost."""
         self._severed[_pair(one, other)] += 1
+        self._reachable.clear()
         self._epochs[_pair(one, other)] += 1
 
     def mend(self, one: Node, other: Node) -> None:
         """Let two nodes connect again; they tell each other where they stand."""
         pair = _pair(one, other)
         self._severed[pair] = max(0, self._severed[pair] - 1)
+        self._reachable.clear()
         if not self._severed[pair]:
             self._greet(one, other)
 
@@ -268,6 +277,7 @@ class Simulation:
         """Stop a node; what is on its way to it is lost."""
         if node.is_up:
             node.crash()
+            self._reachable.clear()
             for other in self.nodes:
                 self._epochs[_pair(node, other)] += 1
             self.note(node, "crash", -1)
@@ -277,13 +287,16 @@ class Simulation:
         if node.is_up:
             return
         if is_wiped:
-            executor = node.chain.executor
+            executor, rulebook = node.chain.executor, node.chain.rulebook
             if not executor.is_shared:
                 executor = Executor(self.plan.genesis.chain_id)
                 executor.put_genesis(self.plan.genesis)
-            node.chain = self._make_chain(node, node.address, executor, node.chain.blocks[0])
+            if not isinstance(rulebook, Allowlist):  # that file is the operator's: it is today's on a new disk too
+                rulebook = self.plan.rulebook(executor)
+            node.chain = self._make_chain(node, executor, node.chain.blocks[0], rulebook)
             node.validator.chain = node.chain
         node.restart(self.time_us)
+        self._reachable.clear()
         self.note(node, "wiped" if is_wiped else "restart", -1)
         for other in self.nodes:
             if other is not node:
@@ -298,6 +311,8 @@ class Simulation:
 
     def imported(self, node: Node, block: Block) -> None:
         """Hold a block that is final at a node against what others have."""
+        if self._has_rules:
+            self._reachable.clear()
         fault = self.agreement.add(node.number, block, node.moment_us)
         self.note(node, "imported", block.header.extra.round, block.header.hash.hex())
         if fault is not None:
@@ -308,8 +323,3 @@ class Simulation:
 
 def _pair(one: Node, other: Node) -> tuple[int, int]:
     return (one.number, other.number) if one.number < other.number else (other.number, one.number)
-
-
-def numbered(nodes: Sequence[Node], numbers: Sequence[int]) -> list[Node]:
-    """Return the nodes with these numbers."""
-    return [nodes[number] for number in numbers]

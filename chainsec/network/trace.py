@@ -30,7 +30,7 @@ class Trace:
     >>> trace = Trace()
     >>> trace.add(Event(5, 0, "round", 1, 0, ""))
     >>> trace.digest[:8], len(trace.events)
-    ('dc3d3c15', 1)
+    ('196439b6', 1)
     """
 
     def __init__(self) -> None:

@@ -44,6 +44,10 @@ class QbftSettings:
         has_catch_up: f+1 round changes for higher rounds move a validator to the lowest of them, as the specification
             asks for; Besu has it off by default.
         has_access_list: messages have Besu 26.1's slot for a block access list.
+        starts_after_sync: a node that has caught up takes part at once. Besu before 25.3 waited for the next block,
+            which may never come (issue 8307).
+        restores_prepared_round: a block that is proposed again is compared with what was prepared in the round in which
+            it was. Besu before 24.12 compared it in the new round, where it is another (issue 6732).
     """
 
     block_period_s: int = 1
@@ -52,6 +56,8 @@ class QbftSettings:
     epoch_blocks: int = 30_000
     has_catch_up: bool = False
     has_access_list: bool = True
+    starts_after_sync: bool = True
+    restores_prepared_round: bool = True
 
 
 class Chain(Protocol):
@@ -65,8 +71,15 @@ class Chain(Protocol):
     def validators(self) -> tuple[Address, ...]:
         """Who agrees on the next block, sorted."""
 
+    @property
+    def chain_id(self) -> int:
+        """EIP-155 identifier."""
+
     def build(self, round_: int, timestamp_s: int) -> Block:
         """Return a new block on the head, executed."""
+
+    def build_of(self, transactions: Sequence[Any], round_: int, timestamp_s: int) -> Block:
+        """Return a new block of these transactions, executed."""
 
     def check(self, block: Block) -> str | None:
         """Return why a proposed block cannot follow the head, or None."""
@@ -85,8 +98,11 @@ class Surroundings(Protocol):
     def multicast(self, message: Message) -> None:
         """Send a message to all other validators."""
 
-    def set_block_timer(self, at_us: int) -> None:
-        """Call ``on_block_timer`` at a time of the machine's clock; another timer set before is void."""
+    def send_to(self, validator: Address, message: Message) -> None:
+        """Send a message to one other validator."""
+
+    def set_block_timer(self, at_us: int | None) -> None:
+        """Call ``on_block_timer`` at a time of the machine's clock, or not at all; a timer set before is void."""
 
     def set_round_timer(self, delay_us: int | None) -> None:
         """Call ``on_round_timer`` after a while, or not at all; another timer set before is void."""
@@ -132,7 +148,9 @@ class Validator:
         self._start()
 
     def _start(self) -> None:
-        self.height = Height(self.chain.head.block_number + 1, self.chain.validators, self.chain.head.coinbase)
+        head = self.chain.head
+        restores = self.settings.restores_prepared_round
+        self.height = Height(head.block_number + 1, self.chain.validators, head.coinbase, restores)
         self.round: _Round | None = None
         self._certificate: _Certificate | None = None
         self._early: dict[int, _Round] = {}
@@ -150,11 +168,13 @@ class Validator:
         """The current round; -1 while the next block is not due."""
         return -1 if self.round is None else self.round.number
 
-    def start_height(self) -> None:
-        """Begin with the block after the head: wait until it is due."""
+    def start_height(self, *, is_waiting: bool = False) -> None:
+        """Begin with the block after the head: wait until it is due, or with ``is_waiting`` for another head."""
         self._start()
         self.surroundings.set_round_timer(None)
-        if self.is_member:
+        if is_waiting:
+            self.surroundings.set_block_timer(None)
+        elif self.is_member:
             due_s = self.chain.head.timestamp + self.settings.block_period_s
             self.surroundings.set_block_timer(due_s * _SECOND_US)
 
@@ -283,9 +303,9 @@ class Validator:
             for author, vote in round_.commits.items()
             if justification.check_commit(vote, height, number, digest) is None
         }
-        commit = self._make_commit(digest, number)
+        commit = self.make_commit(digest, number)
         if self._is_prepared(round_):  # the others were faster: their prepares alone are a quorum
-            self._send_commit(commit)
+            self.send_commit(commit)
         round_.commits.setdefault(self.account.address, commit)
         if self._import_if_committed(round_):
             return
@@ -297,11 +317,13 @@ class Validator:
         self._count_prepare(vote)
         self.surroundings.multicast(message)
 
-    def _make_commit(self, digest: bytes, round_: int) -> Signed[Commit]:
+    def make_commit(self, digest: bytes, round_: int) -> Signed[Commit]:
+        """Return this validator's commit, with its seal."""
         seal = sign_seal(self.account, digest)
         return sign(self.account, Commit(self.height.number, round_, seal, digest))
 
-    def _send_commit(self, commit: Signed[Commit]) -> None:
+    def send_commit(self, commit: Signed[Commit]) -> None:
+        """Send this validator's commit: a quorum has prepared."""
         self.surroundings.note("prepared", commit.payload.round)
         self.surroundings.multicast(Message(commit))
 
@@ -327,7 +349,7 @@ class Validator:
         if not was_prepared and self._is_prepared(round_):
             own = round_.commits.get(self.account.address)
             assert round_.block is not None
-            self._send_commit(own or self._make_commit(round_.block.header.seal_hash, round_.number))
+            self.send_commit(own or self.make_commit(round_.block.header.seal_hash, round_.number))
 
     def _count_commit(self, vote: Signed[Commit]) -> None:
         round_ = self.round

@@ -52,10 +52,11 @@ class Tally:
         cast = (proposer, vote.subject, vote.is_add)
         ballots = self.ballots - {(proposer, vote.subject, not vote.is_add)} | {cast}
         needed = len(self.validators) // 2 + 1
-        if sum(1 for _, subject, is_add in ballots if (subject, is_add) == (vote.subject, vote.is_add)) < needed:
+        votes = [is_add for _, subject, is_add in ballots if subject == vote.subject]
+        if max(votes.count(True), votes.count(False)) < needed:
             return replace(self, ballots=ballots)
         left = frozenset(ballot for ballot in ballots if ballot[1] != vote.subject)
-        if vote.is_add:
+        if votes.count(True) >= needed:  # whichever way this vote went: fewer may be needed than when others voted
             return replace(self, validators=tuple(sorted({*self.validators, vote.subject})), ballots=left)
         remaining = tuple(validator for validator in self.validators if validator != vote.subject)
         return replace(
