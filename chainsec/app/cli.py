@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from chainsec import __version__
+from chainsec.app import attach_commands
 from chainsec.app.bench_commands import bench_app
+from chainsec.app.network_commands import network_app
 from chainsec.errors import AuditFailed, BadInput, ChainSecError, CompilerError, ConfigError, RunInUse, RunMismatch
 
 if TYPE_CHECKING:
@@ -49,6 +51,9 @@ app = typer.Typer(
 audit_app = typer.Typer(help="Prove a run from its directory, or export its trail.", no_args_is_help=True)
 app.add_typer(audit_app, name="audit")
 app.add_typer(bench_app, name="bench")
+app.add_typer(network_app, name="network")
+app.command("deploy", rich_help_panel="On a network")(attach_commands.deploy)
+app.command("agent", rich_help_panel="On a network")(attach_commands.agent)
 
 SeedOption = Annotated[
     int | None,

@@ -138,27 +138,38 @@ class LocalEngine(ChainReader):
         self, timestamp: int | None = None, *, coinbase: bytes = ZERO_ADDRESS, withdrawals: Sequence[Any] = ()
     ) -> Block:
         """Seal a block as ``mine`` does, with a coinbase and EIP-4895 withdrawals."""
-        parent = self.header(None)
         if timestamp is None:
-            timestamp = parent.timestamp + 1
+            timestamp = self.header(None).timestamp + 1
+        return self.seal(self.pool.ready(self), timestamp, coinbase=coinbase, withdrawals=withdrawals)
+
+    def seal(
+        self,
+        transactions: Sequence[Any],
+        timestamp: int,
+        *,
+        coinbase: bytes = ZERO_ADDRESS,
+        withdrawals: Sequence[Any] = (),
+    ) -> Block:
+        """Seal a block with these transactions, which need not have waited in the pool; those that it cannot hold stay.
+
+        Raises:
+            LedgerError: as ``mine``.
+        """
+        parent = self.header(None)
         if not parent.timestamp < timestamp <= _MAX_UINT64:
             raise LedgerError(f"timestamp {timestamp} is not later than the parent's {parent.timestamp}")
         try:
             built = evm.build_block(
-                self.chain,
-                self.pool.ready(self),
-                timestamp=timestamp,
-                coinbase=bytes(coinbase),
-                withdrawals=withdrawals,
+                self.chain, transactions, timestamp=timestamp, coinbase=bytes(coinbase), withdrawals=withdrawals
             )
-            transactions, logs = index_rows(built)
-            self.store.commit(built.block.number, transactions, logs)
+            rows, logs = index_rows(built)
+            self.store.commit(built.block.number, rows, logs)
             self._state = None
             self._keep_sealed(built.block)
             for transaction in built.transactions:
                 self.pool.remove(transaction)
             self._drop_hopeless(built.rejected)
-            return self._remember(to_block(built.block.header, tuple(Hash32(row.hash) for row in transactions)))
+            return self._remember(to_block(built.block.header, tuple(Hash32(row.hash) for row in rows)))
         except BaseException as error:
             self._take_up_stored()
             if isinstance(error, ValidationError):

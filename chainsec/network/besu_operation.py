@@ -202,7 +202,7 @@ A validator that is gone costs a timeout whenever its turn comes: vote it out.
 ## Contracts and agent
 
     chainsec deploy --engine http://127.0.0.1:8545 --keys keys --out deployment.json
-    chainsec agent --engine http://127.0.0.1:8545 --deployment deployment.json --keys keys --run agent
+    chainsec agent --engine http://127.0.0.1:8545 --deployment deployment.json --keys keys --contexts inbox --run agent
 
 ## If more than {most_faulty(count)} were down
 

@@ -180,12 +180,12 @@ def load_matrix(name: str, folder: Path | None = None) -> Matrix:
 
 
 def _read(text: str, name: str) -> Matrix:
-    rows = csv.reader(line for line in text.splitlines() if not line.startswith("#"))
-    header = tuple(next(rows, ()))
+    rows = [(line, row) for line, row in enumerate(csv.reader(text.splitlines()), 1) if row and row[0][:1] != "#"]
+    header = tuple(rows[0][1]) if rows else ()
     if header != _COLUMNS:
         raise BadInput(f"{name}: the columns are {', '.join(header) or 'missing'}, not {', '.join(_COLUMNS)}")
     links = {}
-    for line, row in enumerate(rows, 2):
+    for line, row in rows[1:]:
         if len(row) != len(_COLUMNS):
             raise BadInput(f"{name}: row {line}: {len(row)} columns, not {len(_COLUMNS)}", line=line)
         sender, receiver, *figures = row

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from chainsec.network.header import Block
     from chainsec.network.machine import Machine
     from chainsec.network.messages import Message
-    from chainsec.network.validator import Validator
+    from chainsec.network.validator import Memory, Validator
     from chainsec.primitives import Address
 
 __all__ = ["Fabric", "Node", "Packet"]
@@ -108,6 +108,7 @@ class Node:
         self._heights: dict[Address, int] = {}
         self._asked: tuple[Address, int] | None = None
         self._is_syncing = False
+        self._memory: Memory | None = None
         self._block_timer = 0
         self._round_timer = 0
 
@@ -154,6 +155,10 @@ class Node:
         if delay_us is not None:
             self._fabric.at(self, self.moment_us + delay_us, fire)
 
+    def call_later(self, delay_us: int, act: Callable[[], None]) -> None:
+        """Do something after a while, unless the machine stops before."""
+        self._fabric.at(self, self.moment_us + delay_us, act)
+
     def note(self, event: str, round_: int, detail: str = "") -> None:
         """Take note of something for the trace."""
         self._fabric.note(self, event, round_, detail)
@@ -168,6 +173,7 @@ class Node:
         """Stop; all that was in memory is gone."""
         self.is_up = False
         self.session += 1
+        self._memory = self.validator.remember() if self.validator.settings.keeps_votes else None
         self._seen, self._later, self._heights, self._asked = set(), {}, {}, None
         self.chain.forget_pool()
 
@@ -176,6 +182,10 @@ class Node:
         self.is_up = True
         self.moment_us = time_us
         self._is_syncing = True
+
+    def forget_votes(self) -> None:
+        """Lose what was kept of votes: the disk is empty."""
+        self._memory = None
 
     def connect(self, peer: Node) -> None:
         """Tell a peer that has just been connected where this node stands, and what waits here."""
@@ -279,6 +289,9 @@ class Node:
             self.note("synced", -1)
             if self.validator.settings.starts_after_sync:
                 self.validator.start_height()
+            memory, self._memory = self._memory, None
+            if memory is not None:
+                self.validator.recall(memory)
 
     def _ask(self) -> None:
         """Ask the peer that is furthest for what is missing, one request at a time."""

@@ -47,7 +47,9 @@ class _QbftSection(Settings):
     empty_block_period_s: Annotated[int, Field(ge=0, le=2**31)] = 0
     epoch_blocks: Annotated[int, Field(ge=1, lt=2**31)] = 30_000
     has_catch_up: bool = False
+    round_change_repeat_s: Annotated[float, Field(ge=0, le=3_600)] = 0.0
     has_access_list: bool = True
+    keeps_votes: bool = False
     starts_after_sync: bool = True
     restores_prepared_round: bool = True
 

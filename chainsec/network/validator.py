@@ -18,14 +18,14 @@ from chainsec.network.justification import Height
 from chainsec.network.messages import Code, Commit, Message, Prepare, Prepared, Proposal, RoundChange, sign, sign_seal
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from chainsec.ledger.account import Account
     from chainsec.network.header import Block, Header
     from chainsec.network.messages import Signed
     from chainsec.primitives import Address
 
-__all__ = ["Chain", "QbftSettings", "Surroundings", "Validator"]
+__all__ = ["Chain", "Memory", "QbftSettings", "Surroundings", "Validator"]
 
 MAX_ROUNDS_AHEAD = 64
 """Rounds further ahead than this are not remembered: their timeouts would outlast the age of the universe."""
@@ -43,7 +43,10 @@ class QbftSettings:
         epoch_blocks: votes about validators are void at every multiple of it.
         has_catch_up: f+1 round changes for higher rounds move a validator to the lowest of them, as the specification
             asks for; Besu has it off by default.
+        round_change_repeat_s: a round change is sent again every so often, as long as the round lasts; 0: once only, as
+            Besu does.
         has_access_list: messages have Besu 26.1's slot for a block access list.
+        keeps_votes: what a validator has prepared is on its disk, and survives a restart. Besu has it in memory.
         starts_after_sync: a node that has caught up takes part at once. Besu before 25.3 waited for the next block,
             which may never come (issue 8307).
         restores_prepared_round: a block that is proposed again is compared with what was prepared in the round in which
@@ -55,7 +58,9 @@ class QbftSettings:
     empty_block_period_s: int = 0
     epoch_blocks: int = 30_000
     has_catch_up: bool = False
+    round_change_repeat_s: float = 0.0
     has_access_list: bool = True
+    keeps_votes: bool = False
     starts_after_sync: bool = True
     restores_prepared_round: bool = True
 
@@ -107,6 +112,9 @@ class Surroundings(Protocol):
     def set_round_timer(self, delay_us: int | None) -> None:
         """Call ``on_round_timer`` after a while, or not at all; another timer set before is void."""
 
+    def call_later(self, delay_us: int, act: Callable[[], None]) -> None:
+        """Do something after a while, unless the machine stops before."""
+
     def note(self, event: str, round_: int, detail: str = "") -> None:
         """Take note of something for the trace."""
 
@@ -128,6 +136,15 @@ class _Certificate:
     block: Block
     prepares: tuple[Signed[Prepare], ...]
     round: int
+
+
+@dataclass(frozen=True)
+class Memory:
+    """What a validator may not forget about a height: the last round it took part in, and what it saw prepared."""
+
+    height: int
+    round: int
+    certificate: _Certificate | None
 
 
 class Validator:
@@ -167,6 +184,17 @@ class Validator:
     def round_number(self) -> int:
         """The current round; -1 while the next block is not due."""
         return -1 if self.round is None else self.round.number
+
+    def remember(self) -> Memory:
+        """Return what goes to disk where votes are kept."""
+        certificate = self._certificate if self.round is None else self._certify(self.round)
+        return Memory(self.height.number, self.round_number, certificate)
+
+    def recall(self, memory: Memory) -> None:
+        """Go on after a restart: never again in a round in which this validator may have voted."""
+        if memory.height == self.height.number and memory.round >= 0 and self.is_member:
+            self._certificate = memory.certificate
+            self._change_round(memory.round + 1)
 
     def start_height(self, *, is_waiting: bool = False) -> None:
         """Begin with the block after the head: wait until it is due, or with ``is_waiting`` for another head."""
@@ -224,14 +252,30 @@ class Validator:
         if self.round is not None:
             if self.round.number >= number:
                 return
-            if self._is_prepared(self.round):
-                assert self.round.block is not None
-                prepares = tuple(self.round.prepares.values())
-                self._certificate = _Certificate(self.round.block, prepares, self.round.number)
+            self._certificate = self._certify(self.round)
         self._enter_round(number)
         message = self.make_round_change(number)
         self.on_round_change(message)
         self.surroundings.multicast(message)
+        self._plan_repetition(message)
+
+    def _plan_repetition(self, message: Message) -> None:
+        repeat_s = self.settings.round_change_repeat_s
+        if repeat_s <= 0:
+            return
+
+        def repeat() -> None:
+            if (self.height.number, self.round_number) == (message.height, message.round):
+                self.surroundings.multicast(message)
+                self._plan_repetition(message)
+
+        self.surroundings.call_later(round(repeat_s * _SECOND_US), repeat)
+
+    def _certify(self, round_: _Round) -> _Certificate | None:
+        if not self._is_prepared(round_):
+            return self._certificate
+        assert round_.block is not None
+        return _Certificate(round_.block, tuple(round_.prepares.values()), round_.number)
 
     def make_round_change(self, number: int) -> Message:
         """Return this validator's round change to a round, with what it has seen prepared."""

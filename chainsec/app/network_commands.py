@@ -1,0 +1,107 @@
+"""``chainsec network``: plays scenarios of a permissioned network, lists those that ship.
+
+Layer: app. Not here: playing (``chainsec.network``), files for a real network (``network_export``).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from chainsec import __version__
+from chainsec.app.network_export import export_app
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from chainsec.app.terminal import Progress
+    from chainsec.network.report_schema import NetworkReport, VariantReport
+    from chainsec.network.scenario import NetworkScenario
+    from chainsec.network.trace import Event
+
+__all__ = ["network_app"]
+
+network_app = typer.Typer(
+    help="A permissioned network of QBFT validators in virtual time: what agreement costs, and what faults do to it.",
+    no_args_is_help=True,
+)
+network_app.add_typer(export_app, name="export")
+
+
+@network_app.command("run")
+def run(
+    scenario: Annotated[str, typer.Argument(metavar="SCENARIO", help="A TOML file, or the name of a shipped one.")],
+    *,
+    seed: Annotated[
+        int | None, typer.Option(min=0, help="Every key and every random choice follows from it; else the file's.")
+    ] = None,
+    run_directory: Annotated[
+        Path | None, typer.Option("--run", metavar="DIR", help="Where report.json, report.html and the trace go.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print report.json instead of tables.")] = False,
+) -> None:
+    """Play a scenario, and each of its variants, in virtual time.
+
+    Every validator executes every block on its own state, and blocks are compared at each height. The same seed gives
+    the same run, event for event. Exit code 1 if something happened that QBFT rules out: a fork, or a stall within its
+    bound of faults.
+
+    Example: chainsec network run one-of-five-down --run runs/five
+    """
+    from chainsec.app.network_report import show_network, write_network  # noqa: PLC0415 - --help stays fast
+    from chainsec.app.terminal import open_progress  # noqa: PLC0415 - --help stays fast
+    from chainsec.network.scenario import load_scenario  # noqa: PLC0415 - --help stays fast
+
+    found, path = load_scenario(scenario)
+    if seed is not None:
+        found = found.model_copy(update={"seed": seed})
+    directory = run_directory or Path("runs") / f"network-{path.stem}-{found.seed}"
+    with open_progress(found.name, is_quiet=as_json) as progress:
+        report, traces = _play(found, path, scenario, progress)
+    write_network(directory, report, traces, path)
+    show_network(report, directory, as_json=as_json)
+    if not report.is_as_promised:
+        raise typer.Exit(1)
+
+
+def _play(
+    scenario: NetworkScenario, path: Path, name: str, progress: Progress
+) -> tuple[NetworkReport, list[Sequence[Event]]]:
+    from chainsec.network.measure import measure_variant, write_report  # noqa: PLC0415 - --help stays fast
+    from chainsec.network.run import play_scenario  # noqa: PLC0415 - --help stays fast
+    from chainsec.scenarios.request_times import read_times  # noqa: PLC0415 - --help stays fast
+
+    times_s = read_times(scenario.load.log, scenario.load.mapping, path.parent) if scenario.load.log else ()
+    measured: list[VariantReport] = []
+    traces: list[Sequence[Event]] = []
+    for title, variant in scenario.variants():
+        total = round(variant.duration_s)
+
+        def note(time_s: float, title: str = title, total: int = total) -> None:
+            progress.on_step(title, round(time_s), total)
+
+        played = play_scenario(variant, path.parent, times_s=times_s, on_time=note)
+        measured.append(measure_variant(title, played))
+        traces.append(played.network.trace.events)
+    replay = f"chainsec network run {name} --seed {scenario.seed}"
+    return write_report(scenario, measured, replay=replay, version=__version__), traces
+
+
+@network_app.command("scenarios")
+def scenarios() -> None:
+    """List the scenarios that ship with the package, with what each shows.
+
+    Example: chainsec network scenarios
+    """
+    from rich.console import Console  # noqa: PLC0415 - --help stays fast
+
+    from chainsec.app.table import Table  # noqa: PLC0415 - --help stays fast
+    from chainsec.app.terminal import lay_out  # noqa: PLC0415 - --help stays fast
+    from chainsec.network.scenario import load_scenario, shipped_scenarios  # noqa: PLC0415 - --help stays fast
+
+    rows = [(name, " ".join(load_scenario(name)[0].about.split())) for name in shipped_scenarios()]
+    console = Console(highlight=False)
+    console.print(lay_out(Table("scenarios", ("name", "what it shows"), rows), console.width))
+    typer.echo("Play one: chainsec network run NAME")

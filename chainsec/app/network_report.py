@@ -1,0 +1,76 @@
+"""Writes what a scenario of a network gave: tables, ``report.json``, ``report.html``, the trace, the scenario itself.
+
+Layer: app. Not here: the figures (``chainsec.network.measure``), the page (``network_html``).
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+from typing import TYPE_CHECKING
+
+import typer
+from rich.console import Console
+
+from chainsec.app.network_html import render_network_report
+from chainsec.app.network_tables import compare_variants, list_nodes, list_reasons
+from chainsec.app.report import JSON_NAME, PAGE_NAME
+from chainsec.app.terminal import lay_out
+from chainsec.app.wording import visible_text
+from chainsec.digest import canonical_json
+from chainsec.errors import BadInput
+from chainsec.journal import write_atomically
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from chainsec.network.report_schema import NetworkReport
+    from chainsec.network.trace import Event
+
+__all__ = ["SCENARIO_NAME", "TRACE_NAME", "show_network", "write_network"]
+
+SCENARIO_NAME = "scenario.toml"
+TRACE_NAME = "trace.jsonl.gz"
+_LONGEST_LINE = 1_000
+
+
+def write_network(directory: Path, report: NetworkReport, traces: Sequence[Sequence[Event]], scenario: Path) -> None:
+    """Write everything into ``directory``; what an earlier run of a scenario left there is replaced, file by file.
+
+    Raises:
+        BadInput: the directory holds something else.
+        OSError: it cannot be written.
+    """
+    ours = {JSON_NAME, PAGE_NAME, TRACE_NAME, SCENARIO_NAME}
+    if directory.exists() and any(path.name not in ours for path in directory.iterdir()):
+        raise BadInput(f"{directory}: holds something else than a network's run", path=str(directory))
+    directory.mkdir(parents=True, exist_ok=True)
+    write_atomically(directory / SCENARIO_NAME, scenario.read_bytes())
+    write_atomically(directory / TRACE_NAME, _pack(report, traces))
+    write_atomically(directory / PAGE_NAME, render_network_report(report).encode())
+    write_atomically(directory / JSON_NAME, canonical_json(report.model_dump(mode="json")) + b"\n")
+
+
+def _pack(report: NetworkReport, traces: Sequence[Sequence[Event]]) -> bytes:
+    lines = []
+    for variant, events in zip(report.variants, traces, strict=True):
+        lines += [json.dumps([variant.name, *event], ensure_ascii=True) for event in events]
+    return gzip.compress("\n".join(lines).encode(), mtime=0)
+
+
+def show_network(report: NetworkReport, directory: Path, *, as_json: bool) -> None:
+    """Print tables and what came out, or the report itself."""
+    if as_json:
+        typer.echo(json.dumps(report.model_dump(mode="json"), indent=2))
+        return
+    console = Console(highlight=False)
+    console.print(lay_out(compare_variants(report), console.width))
+    for variant in report.variants:
+        console.print()
+        console.print(lay_out(list_nodes(variant), console.width))
+        if variant.rejected:
+            console.print(lay_out(list_reasons(variant), console.width))
+        typer.echo(f"{visible_text(variant.name)}: {variant.outcome}: {visible_text(variant.said, _LONGEST_LINE)}")
+    typer.echo(f"Report: {visible_text(str(directory / PAGE_NAME), _LONGEST_LINE)}")
+    typer.echo(f"The same once more, event for event: {visible_text(report.replay, _LONGEST_LINE)}")

@@ -1,0 +1,79 @@
+"""What the terminal shows of a network's scenario: variants side by side, then each variant's nodes.
+
+Layer: app. Not here: the figures (``chainsec.network.measure``), the page (``network_html``).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from chainsec.app.table import Table
+from chainsec.app.wording import amount, count, data_size
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from chainsec.network.report_schema import NetworkReport, Spread, VariantReport
+
+__all__ = ["compare_variants", "list_nodes", "list_reasons"]
+
+_MOST_NODES = 20
+
+
+def _spread(spread: Spread) -> str:
+    return " / ".join(amount(value) for value in (spread.p50, spread.p95, spread.p99))
+
+
+def _rounds(variant: VariantReport) -> str:
+    return ", ".join(f"{blocks} in {round_}" for round_, blocks in variant.rounds.items()) or "none"
+
+
+def compare_variants(report: NetworkReport) -> Table:
+    """Return a table with a row for each figure and a column for each variant."""
+    rows: list[tuple[str, Callable[[VariantReport], str]]] = [
+        ("outcome", lambda variant: variant.outcome),
+        ("blocks", lambda variant: count(variant.height)),
+        ("of them empty", lambda variant: count(variant.empty_blocks)),
+        ("blocks by round", _rounds),
+        ("due to final, s, p50 / p95 / p99", lambda variant: _spread(variant.agreement_s)),
+        ("sent to final, s, p50 / p95 / p99", lambda variant: _spread(variant.waiting_s)),
+        ("longest time without a block, s", lambda variant: amount(variant.longest_gap_s)),
+        ("transactions sent", lambda variant: count(variant.sent)),
+        ("final", lambda variant: count(variant.final)),
+        ("final a second", lambda variant: amount(variant.per_s)),
+        ("messages", lambda variant: count(variant.messages)),
+        ("bytes", lambda variant: data_size(variant.bytes)),
+        ("heights with two blocks", lambda variant: count(len(variant.violations))),
+        ("each block executed", lambda variant: "once for all" if variant.is_execution_shared else "by every node"),
+    ]
+    body = [(name, *(show(variant) for variant in report.variants)) for name, show in rows]
+    columns = range(1, len(report.variants) + 1)
+    return Table(report.name, ("", *(variant.name for variant in report.variants)), body, frozenset(columns))
+
+
+def list_nodes(variant: VariantReport) -> Table:
+    """Return a table of a variant's nodes; of many, the first twenty."""
+    rows = [
+        (
+            node.name,
+            node.region,
+            node.role if node.is_validator else "Observer",
+            "up" if node.is_up else "down",
+            count(node.height),
+            count(node.proposed),
+            count(node.timeouts),
+            count(node.rejected),
+            count(node.sent_messages),
+        )
+        for node in variant.nodes[:_MOST_NODES]
+    ]
+    head = ("node", "region", "role", "", "height", "proposed", "timeouts", "rejected", "messages")
+    left = len(variant.nodes) - len(rows)
+    note = f"{left} more in report.json." if left > 0 else ""
+    return Table(variant.name, head, rows, frozenset(range(4, 9)), note)
+
+
+def list_reasons(variant: VariantReport) -> Table:
+    """Return a table of what a variant's nodes refused, and why."""
+    rows = [(reason, count(times)) for reason, times in variant.rejected.items()]
+    return Table("refused", ("", "times"), rows, frozenset({1}))

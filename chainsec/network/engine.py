@@ -1,0 +1,173 @@
+"""An ``Engine`` whose blocks a simulated network agrees on: clients send to its nodes, and time passes virtually.
+
+The engine is a full node of its own: it executes each final block again, and its state has to be the validators'.
+Stretches in which nobody asks for anything are cut out: the nodes' clocks jump, their rhythm goes on as it was.
+Layer: network. Not here: the network (``simulation``), what a run measures (``latency``).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from chainsec.errors import LedgerError
+from chainsec.ledger.local import LocalEngine
+from chainsec.ledger.store import Store
+from chainsec.network.execution import decode_raw
+
+if TYPE_CHECKING:
+    from chainsec.ledger.engine import Block
+    from chainsec.network.header import Header
+    from chainsec.network.simulation import NetworkPlan
+
+__all__ = ["NetworkEngine", "Settlement"]
+
+_SECOND_US = 1_000_000
+_CYCLE_US = 5 * _SECOND_US
+"""What comes after a quiet stretch meets the network at a random point of so many seconds of its rhythm."""
+_PATIENCE_US = 3_600 * _SECOND_US
+_RESEND_US = 10 * _SECOND_US
+_STEP_US = 20_000
+
+
+@dataclass(frozen=True)
+class Settlement:
+    """What was sent together, and when it was final.
+
+    Args:
+        sent_us: virtual time at which clients sent it.
+        first_block, last_block: of the blocks that hold it.
+        final_us: when each node that was up had the last of them, by the node's number.
+        clock_s: the chain's time when it was sent, Unix seconds.
+    """
+
+    sent_us: int
+    first_block: int
+    last_block: int
+    final_us: dict[int, int]
+    clock_s: float
+
+
+class NetworkEngine(LocalEngine):
+    """A chain that a network of validators makes.
+
+    Args:
+        plan: what the network is made of; its genesis is the engine's.
+        network: already made of it, where faults are on its calendar.
+
+    ``settlements`` holds what was sent, block by block.
+    """
+
+    def __init__(self, plan: NetworkPlan, network: Any) -> None:
+        super().__init__(Store(), plan.genesis)
+        self.network = network
+        self.settlements: list[Settlement] = []
+        self.headers: list[Header] = [network.nodes[0].chain.blocks[0].header]
+        self._dice = plan.stream("arrival of clients")
+        network.start()
+
+    @property
+    def name(self) -> str:
+        """What executes."""
+        plan = self.network.plan
+        return f"{plan.validators} QBFT validators"
+
+    def mine(self, timestamp: int | None = None) -> Block:
+        """Send what waits to the network, and return the block in which the last of it is final.
+
+        Args:
+            timestamp: not before this time, Unix seconds; the block's own time is the network's.
+
+        Raises:
+            LedgerError: the network made no such block for an hour of virtual time, or executes it differently.
+        """
+        if timestamp is not None:
+            self._pass_time(timestamp)
+        waiting = self.pool.ready(self)
+        if not waiting:
+            return self._follow_until(lambda: self._node().chain.height > self.height)
+        network, raws = self.network, [transaction.encode() for transaction in waiting]
+        sent_us, clock_s = network.time_us, (network.origin_us + network.time_us) / _SECOND_US
+        wanted = {bytes(transaction.hash) for transaction in waiting}
+        first = self.height + 1
+        self._submit(raws)
+        resend_us = sent_us + _RESEND_US
+        while wanted:
+            self._advance(sent_us)
+            for block in self._take_over():
+                wanted -= {bytes(key) for key in block.transaction_hashes}
+            if wanted and network.time_us >= resend_us:
+                resend_us = network.time_us + _RESEND_US
+                self._submit([raw for raw, each in zip(raws, waiting, strict=True) if bytes(each.hash) in wanted])
+        block = self.head()
+        self._wait_for_all(block.number)
+        holding = [number for number in range(first, block.number + 1) if self.block(number).transaction_hashes]
+        times = dict(network.agreement.finals[block.number].times_us)
+        self.settlements.append(Settlement(sent_us, holding[0], block.number, times, clock_s))
+        return block
+
+    def _node(self) -> Any:
+        """Return the node that the engine follows: the first that is up and has most blocks."""
+        return max((node for node in self.network.nodes if node.is_up), key=lambda node: node.chain.height)
+
+    def _pass_time(self, timestamp: int) -> None:
+        network = self.network
+        gap_us = timestamp * _SECOND_US - network.origin_us - network.time_us
+        if gap_us <= 0:
+            return
+        passed_us = min(gap_us, self._dice.randrange(_CYCLE_US))
+        network.jump(gap_us - passed_us)
+        network.run_until(network.time_us + passed_us)
+        self._take_over()
+
+    def _submit(self, raws: list[bytes]) -> None:
+        """Hand transactions in at the first node that is up; a refused one stays refused elsewhere."""
+        for node in self.network.nodes:
+            if node.is_up:
+                node.begin(self.network.time_us)
+                node.submit(raws)
+                return
+        raise LedgerError("no node of the network is up")
+
+    def _advance(self, since_us: int) -> None:
+        network = self.network
+        if network.time_us - since_us > _PATIENCE_US:
+            raise LedgerError(
+                f"{self.name}: no block with what was sent for {_PATIENCE_US // _SECOND_US} s of virtual time",
+                height=self.height,
+            )
+        network.run_until(network.time_us + _STEP_US)
+
+    def _follow_until(self, is_done: Any) -> Block:
+        since_us = self.network.time_us
+        while not is_done():
+            self._advance(since_us)
+        self._take_over()
+        return self.head()
+
+    def _wait_for_all(self, height: int) -> None:
+        """Let time pass until every connected node has a block; a node that is cut off is not waited for."""
+        network = self.network
+        deadline_us = network.time_us + _SECOND_US
+        while network.time_us < deadline_us and any(
+            node.is_up and node.chain.height < height for node in network.nodes
+        ):
+            network.run_until(network.time_us + _STEP_US)
+
+    def _take_over(self) -> list[Block]:
+        """Execute the blocks that are final at the node followed, and compare."""
+        chain, taken = self._node().chain, []
+        while self.height < chain.height:
+            block = chain.blocks[self.height + 1]
+            header = block.header
+            transactions = [decode_raw(raw) for raw in block.transactions]
+            found = self.seal(transactions, header.timestamp, coinbase=header.coinbase)
+            if found.state_root != header.state_root or found.gas_used != header.gas_used:
+                raise LedgerError(f"block {block.number}: executed here, its state is another than the validators'")
+            self.headers.append(header)
+            taken.append(found)
+        return taken
+
+    def raw_transactions(self, number: int) -> list[bytes]:
+        """Return the transactions of a block as they were signed."""
+        return [transaction.encode() for transaction in self.sealed_block(number).transactions]
