@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 JOBS ?= 2
 
-.PHONY: demo test format artifacts clean
+.PHONY: demo test soak format artifacts clean
 
 demo: $(VENV)/.runtime
 	$(BIN)/chainsec demo $(DEMO)
@@ -15,6 +15,10 @@ test: $(VENV)/.development node_modules/.package-lock.json
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/pytest -n $(JOBS) --dist worksteal $(TESTS)
+
+# Random networks with random faults, as many as asked: make soak SOAK="--count 1000 --first 200"
+soak: $(VENV)/.runtime
+	$(BIN)/chainsec network soak $(SOAK)
 
 artifacts: $(VENV)/.development node_modules/.package-lock.json
 	$(BIN)/chainsec compile

@@ -22,6 +22,7 @@ from chainsec.errors import AuditFailed, BadInput, ChainSecError, CompilerError,
 
 if TYPE_CHECKING:
     from chainsec.config import Config
+    from chainsec.scenarios.network_run import NetworkTerms
     from chainsec.scenarios.run import Scenario
 
 EXIT_CODES: tuple[tuple[type[ChainSecError], int], ...] = (
@@ -97,6 +98,15 @@ def demo(
         int, typer.Option(min=24, max=120, help="Simulated days; the agent learns from the first twelve.")
     ] = 30,
     engine: EngineOption = "eth-tester",
+    validators: Annotated[
+        int, typer.Option(min=0, help="Let so many QBFT validators agree on the chain, in virtual time; 0: one chain.")
+    ] = 0,
+    links: Annotated[
+        str, typer.Option(metavar="MATRIX", help="Between validators: wan, lan, or a CSV file; see docs/network.md.")
+    ] = "wan",
+    condition: Annotated[
+        str, typer.Option(help="What is wrong with the network: healthy, down, partition or byzantine.")
+    ] = "healthy",
     config: ConfigOption = None,
     fresh: FreshOption = False,
     as_json: JsonOption = False,
@@ -105,16 +115,21 @@ def demo(
 
     Contracts are deployed, the agent decides every request on chain, and the whole run is audited at the end.
     Interrupted, the same command goes on where it stopped. The chain is made inside this process, or with --engine on
-    a development node, whose mining the run takes over; it needs a chain of its own there.
+    a development node, whose mining the run takes over; it needs a chain of its own there. With --validators the
+    chain is a simulated network's, and the report says how long a revocation takes and what slips through until then.
 
-    Example: chainsec demo --seed 7 --run runs/hospital
+    Examples: chainsec demo --seed 7 --run runs/hospital
+
+    chainsec demo --validators 4 --links wan
     """
+    from chainsec.scenarios.network_run import NetworkTerms  # noqa: PLC0415 - --help stays fast
     from chainsec.scenarios.run import demo_scenario  # noqa: PLC0415 - --help stays fast
 
     settings = _settings(config, seed)
     scenario = demo_scenario(settings.seed, days=days)
-    path = run or Path("runs") / f"demo-{settings.seed}"
-    _play(scenario, settings, path, engine=engine, fresh=fresh, as_json=as_json)
+    terms = NetworkTerms(validators, links, condition) if validators else None
+    path = run or Path("runs") / (f"demo-{settings.seed}" + (f"-{validators}-{condition}" if terms else ""))
+    _play(scenario, settings, path, engine=engine, network=terms, fresh=fresh, as_json=as_json)
 
 
 @app.command(rich_help_panel="Run")
@@ -259,7 +274,16 @@ def _settings(path: Path | None, seed: int | None) -> Config:
     return load_config(path) if seed is None else load_config(path, seed=seed)
 
 
-def _play(scenario: Scenario, config: Config, path: Path, *, engine: str, fresh: bool, as_json: bool) -> None:
+def _play(
+    scenario: Scenario,
+    config: Config,
+    path: Path,
+    *,
+    engine: str,
+    network: NetworkTerms | None = None,
+    fresh: bool,
+    as_json: bool,
+) -> None:
     from chainsec.app.report import PAGE_NAME, write_report  # noqa: PLC0415 - --help stays fast
     from chainsec.app.terminal import open_progress, show_report  # noqa: PLC0415 - --help stays fast
     from chainsec.scenarios.run import is_finished, run_scenario  # noqa: PLC0415 - --help stays fast
@@ -275,6 +299,7 @@ def _play(scenario: Scenario, config: Config, path: Path, *, engine: str, fresh:
                 progress,
                 write_report,
                 engine=engine,
+                network=network,
                 is_fresh=fresh,
                 processes=_free_cores(),
             )

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from chainsec.app.report_network import network_sentence
 from chainsec.app.wording import (
     GRANT_ALL,
     RULES,
@@ -177,6 +178,7 @@ def findings(report: Report) -> list[str]:
         _score_alone(report),
         _disturbed(report),
         _time_to_revoke(report),
+        network_sentence(report),
     ]
     if report.cost.gas_per_decision is not None:
         sentences.append(f"A decision costs {count(report.cost.gas_per_decision)} gas.")
@@ -285,6 +287,6 @@ def _wrongly_hit(report: Report) -> str:
 def _time_to_revoke(report: Report) -> str:
     seen = report.latency.revocation_blocks
     parts = [cut_off_sentence(report)]
-    if seen is not None:
+    if seen is not None and report.network is None:
         parts.append(f"Once a threat is seen, 99 % of revocations stand on chain within {blocks(seen.p99)}.")
     return " ".join(part for part in parts if part)

@@ -105,3 +105,33 @@ def scenarios() -> None:
     console = Console(highlight=False)
     console.print(lay_out(Table("scenarios", ("name", "what it shows"), rows), console.width))
     typer.echo("Play one: chainsec network run NAME")
+
+
+@network_app.command("soak")
+def soak(
+    *,
+    count: Annotated[int, typer.Option(min=1, help="How many schedules.")] = 200,
+    first: Annotated[int, typer.Option(min=0, help="Number of the first one; each number is always the same one.")] = 0,
+) -> None:
+    """Play random schedules of faults within what QBFT bears; none may fork, or stall for long.
+
+    Exit code 1 if one does; what it was and the command that plays it again are printed.
+
+    Example: chainsec network soak --count 1000 --first 5000
+    """
+    from chainsec.app.terminal import open_progress  # noqa: PLC0415 - --help stays fast
+    from chainsec.network.soak import play_schedule  # noqa: PLC0415 - --help stays fast
+
+    broken, blocks = 0, 0
+    with open_progress("soak") as progress:
+        for number in range(first, first + count):
+            found = play_schedule(number)
+            blocks += found.height
+            if found.outcome != "agreed":
+                broken += 1
+                typer.echo(f"schedule {number}: {found.outcome}: {found.said}", err=True)
+                typer.echo(f"  chainsec network soak --count 1 --first {number}", err=True)
+            progress.on_step("schedules", number - first + 1, count)
+    typer.echo(f"{count} schedules, {blocks:,} blocks agreed on, {broken} that forked or stalled")
+    if broken:
+        raise typer.Exit(1)

@@ -11,6 +11,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING
 
 from chainsec.app import findings, report_charts, report_tables, wording
+from chainsec.app.report_network import network_conditions, network_facts, network_sentence, network_times
 from chainsec.app.wording import escape
 from chainsec.scenarios.report_schema import deterministic_digest
 
@@ -33,6 +34,7 @@ def render_report(report: Report) -> str:
             "Who is stopped", _who(report), report_charts.quality_figures(report), [report_tables.comparison(report)]
         ),
         _section("What happens over time", _when(report), report_charts.time_figures(report), []),
+        *_network(report),
         _section("What it costs", _what(report), report_charts.cost_figures(report), [report_tables.gas(report)]),
         _section("All figures", "", [], report_tables.all_figures(report)),
     ]
@@ -43,6 +45,13 @@ def render_report(report: Report) -> str:
         f"<title>{title}</title>\n<style>{style}</style>\n</head>\n<body>\n{_header(report)}\n"
         f"<main>\n{''.join(sections)}</main>\n{_footer(report)}\n</body>\n</html>\n"
     )
+
+
+def _network(report: Report) -> list[str]:
+    if report.network is None:
+        return []
+    tables = [network_times(report), network_conditions(report), network_facts(report)]
+    return [_section("How fast on the network", network_sentence(report), [], tables)]
 
 
 def _header(report: Report) -> str:
@@ -113,6 +122,9 @@ def _tiles(report: Report) -> str:
 
 
 def _time_tile(report: Report) -> tuple[str, str, tuple[str, ...]]:
+    if report.network is not None and report.network.revoke_s is not None:
+        times = report.network.revoke_s
+        return "Time to revoke", f"{wording.amount(times.p99)} s", ("99 %, from threat seen to final everywhere",)
     cut_off, seen = findings.time_to_revoke(report), report.latency.revocation_blocks
     within = wording.NOT_MEASURED if seen is None else wording.blocks(seen.p99)
     if cut_off is None:

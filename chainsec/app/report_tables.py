@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from chainsec.app import findings, wording
+from chainsec.app.report_network import network_conditions, network_times
 from chainsec.app.table import Table, cut, pair_up
 from chainsec.digest import canonical_json
 
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
 _SAME_CONTRACT = (
     "Each way stands under the same contract, whose ceiling passes the most sensitive records to the same guardians. "
     "Contained: stopped, or cut off before half of the planned data was taken."
+)
+_BY_VALIDATORS = (
+    "Validators agree on each block, empty ones among them; how long that takes stands under the network. A gateway "
+    "hands requests in once a tick. A decision's share is the time of its batch over the number of decisions in it."
 )
 _ON_DEMAND = (
     "One validator makes a block whenever something is sent, so that a decision stands one block after its request by "
@@ -142,7 +147,13 @@ def latency(report: Report) -> Table:
         ("decision, its share of its batch, ms on this machine", *wording.percentiles(times.decision_ms)),
         ("decision, its whole batch, ms on this machine", *wording.percentiles(times.batch_ms)),
     ]
-    return Table("Delays", ("from event to answer", "median", "95 %", "99 %"), rows, frozenset({1, 2, 3}), _ON_DEMAND)
+    return Table(
+        "Delays",
+        ("from event to answer", "median", "95 %", "99 %"),
+        rows,
+        frozenset({1, 2, 3}),
+        _ON_DEMAND if report.network is None else _BY_VALIDATORS,
+    )
 
 
 def bad_rows(report: Report) -> Table:
@@ -190,7 +201,8 @@ def summary(report: Report) -> Table:
 
 def terminal_tables(report: Report) -> list[Table]:
     """Return the tables that close a run on the terminal."""
-    return [comparison(report, is_short=True), attacks(report, is_short=True), summary(report), gas(report)]
+    network = [network_times(report), network_conditions(report)]
+    return [comparison(report, is_short=True), attacks(report, is_short=True), summary(report), *network, gas(report)]
 
 
 def chain(report: Report) -> Table:

@@ -34,7 +34,7 @@ class NodeChain:
     """What one node holds to be the chain.
 
     Args:
-        genesis: the first block, whose state stands in ``executor``.
+        founding: what every node has from the start; its states stand in ``executor``.
         executor: executes, and keeps states; the node's own, or one that several share.
         settings: the network's.
         address: who proposes when this node makes a block.
@@ -48,7 +48,7 @@ class NodeChain:
 
     def __init__(
         self,
-        genesis: Block,
+        founding: Sequence[Block],
         executor: Executor,
         settings: QbftSettings,
         address: Address,
@@ -66,9 +66,9 @@ class NodeChain:
         self.min_gas_price_wei = min_gas_price_wei
         self.wishes: list[Vote] = []
         self.pool = Pool()
-        self.blocks = [genesis]
-        self.executed: list[Executed | None] = [None]
-        self._tallies = [Tally(genesis.header.extra.validators, epoch_blocks=settings.epoch_blocks)]
+        self.blocks = list(founding)
+        self.executed: list[Executed | None] = [None] * len(self.blocks)
+        self.tally = Tally(self.head.extra.validators, epoch_blocks=settings.epoch_blocks)
         self._clock = clock
         self._on_work = on_work
         self._on_head = on_head
@@ -89,11 +89,6 @@ class NodeChain:
     def height(self) -> int:
         """Number of the newest block."""
         return len(self.blocks) - 1
-
-    @property
-    def tally(self) -> Tally:
-        """Validators and votes after the newest block."""
-        return self._tallies[-1]
 
     @property
     def validators(self) -> tuple[Address, ...]:
@@ -216,7 +211,7 @@ class NodeChain:
         assert fault is None, fault
         assert executed is not None
         header = block.header
-        self._tallies.append(self.tally.after(header.block_number, header.coinbase, header.extra.vote))
+        self.tally = self.tally.after(header.block_number, header.coinbase, header.extra.vote)
         self.blocks.append(block)
         self._view = None
         self._found.clear()

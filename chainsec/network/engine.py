@@ -8,16 +8,22 @@ Layer: network. Not here: the network (``simulation``), what a run measures (``l
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from chainsec.errors import LedgerError
 from chainsec.ledger.local import LocalEngine
 from chainsec.ledger.store import Store
+from chainsec.network.conditions import arrange, with_condition
 from chainsec.network.execution import decode_raw
+from chainsec.network.simulation import Simulation
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
     from chainsec.ledger.engine import Block
     from chainsec.network.header import Header
+    from chainsec.network.node import Node
     from chainsec.network.simulation import NetworkPlan
 
 __all__ = ["NetworkEngine", "Settlement"]
@@ -36,12 +42,14 @@ class Settlement:
 
     Args:
         sent_us: virtual time at which clients sent it.
+        head_block: the newest block when it was sent.
         first_block, last_block: of the blocks that hold it.
         final_us: when each node that was up had the last of them, by the node's number.
         clock_s: the chain's time when it was sent, Unix seconds.
     """
 
     sent_us: int
+    head_block: int
     first_block: int
     last_block: int
     final_us: dict[int, int]
@@ -49,28 +57,40 @@ class Settlement:
 
 
 class NetworkEngine(LocalEngine):
-    """A chain that a network of validators makes.
+    """A chain that is laid by itself, and from ``go_live`` on made by a network of validators.
 
     Args:
         plan: what the network is made of; its genesis is the engine's.
-        network: already made of it, where faults are on its calendar.
+        condition: what is wrong with it; see ``conditions``.
+        path: SQLite file of the chain, which must not be there yet; None keeps it in memory.
 
-    ``settlements`` holds what was sent, block by block.
+    ``settlements`` holds what was sent since then, ``headers`` the sealed headers of all blocks since then.
     """
 
-    def __init__(self, plan: NetworkPlan, network: Any) -> None:
-        super().__init__(Store(), plan.genesis)
-        self.network = network
+    network: Simulation
+
+    def __init__(self, plan: NetworkPlan, condition: str = "healthy", path: Path | None = None) -> None:
+        super().__init__(Store(path), plan.genesis)
+        self.plan_without_condition = plan
+        self.plan = with_condition(plan, condition)
+        self.condition = condition
+        self.is_live = False
         self.settlements: list[Settlement] = []
-        self.headers: list[Header] = [network.nodes[0].chain.blocks[0].header]
+        self.headers: list[Header] = []
         self._dice = plan.stream("arrival of clients")
-        network.start()
+
+    def go_live(self) -> None:
+        """Hand the chain as it stands to the network's nodes; from now on they make the blocks."""
+        self.network = Simulation(self.plan, founding=self)
+        self.headers = [self.network.founding.blocks[-1].header]
+        arrange(self.network, self.condition)
+        self.network.start()
+        self.is_live = True
 
     @property
     def name(self) -> str:
         """What executes."""
-        plan = self.network.plan
-        return f"{plan.validators} QBFT validators"
+        return f"{self.plan.validators} QBFT validators"
 
     def mine(self, timestamp: int | None = None) -> Block:
         """Send what waits to the network, and return the block in which the last of it is final.
@@ -81,6 +101,8 @@ class NetworkEngine(LocalEngine):
         Raises:
             LedgerError: the network made no such block for an hour of virtual time, or executes it differently.
         """
+        if not self.is_live:
+            return super().mine(timestamp)
         if timestamp is not None:
             self._pass_time(timestamp)
         waiting = self.pool.ready(self)
@@ -103,31 +125,29 @@ class NetworkEngine(LocalEngine):
         self._wait_for_all(block.number)
         holding = [number for number in range(first, block.number + 1) if self.block(number).transaction_hashes]
         times = dict(network.agreement.finals[block.number].times_us)
-        self.settlements.append(Settlement(sent_us, holding[0], block.number, times, clock_s))
+        self.settlements.append(Settlement(sent_us, first - 1, holding[0], block.number, times, clock_s))
         return block
 
-    def _node(self) -> Any:
-        """Return the node that the engine follows: the first that is up and has most blocks."""
+    def _node(self) -> Node:
+        """Return the node that the engine follows: the first of those that are up and have most blocks."""
         return max((node for node in self.network.nodes if node.is_up), key=lambda node: node.chain.height)
 
     def _pass_time(self, timestamp: int) -> None:
         network = self.network
         gap_us = timestamp * _SECOND_US - network.origin_us - network.time_us
-        if gap_us <= 0:
+        if gap_us <= _CYCLE_US:  # how far apart blocks are is the network's business: this means now
             return
-        passed_us = min(gap_us, self._dice.randrange(_CYCLE_US))
+        # a client meets the network's rhythm at any point of it; what is cut out before leaves the rhythm alone
+        passed_us = self._dice.randrange(_CYCLE_US)
         network.jump(gap_us - passed_us)
-        network.run_until(network.time_us + passed_us)
+        network.run_until(network.time_us + passed_us + self._dice.randrange(_SECOND_US))
         self._take_over()
 
     def _submit(self, raws: list[bytes]) -> None:
-        """Hand transactions in at the first node that is up; a refused one stays refused elsewhere."""
-        for node in self.network.nodes:
-            if node.is_up:
-                node.begin(self.network.time_us)
-                node.submit(raws)
-                return
-        raise LedgerError("no node of the network is up")
+        """Hand transactions in at a node."""
+        node = self._node()
+        node.begin(self.network.time_us)
+        node.submit(raws)
 
     def _advance(self, since_us: int) -> None:
         network = self.network
@@ -138,7 +158,7 @@ class NetworkEngine(LocalEngine):
             )
         network.run_until(network.time_us + _STEP_US)
 
-    def _follow_until(self, is_done: Any) -> Block:
+    def _follow_until(self, is_done: Callable[[], bool]) -> Block:
         since_us = self.network.time_us
         while not is_done():
             self._advance(since_us)
@@ -161,13 +181,9 @@ class NetworkEngine(LocalEngine):
             block = chain.blocks[self.height + 1]
             header = block.header
             transactions = [decode_raw(raw) for raw in block.transactions]
-            found = self.seal(transactions, header.timestamp, coinbase=header.coinbase)
+            found = self.seal(transactions, header.timestamp)
             if found.state_root != header.state_root or found.gas_used != header.gas_used:
                 raise LedgerError(f"block {block.number}: executed here, its state is another than the validators'")
             self.headers.append(header)
             taken.append(found)
         return taken
-
-    def raw_transactions(self, number: int) -> list[bytes]:
-        """Return the transactions of a block as they were signed."""
-        return [transaction.encode() for transaction in self.sealed_block(number).transactions]

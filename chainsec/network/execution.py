@@ -24,7 +24,7 @@ from chainsec.network.header import EMPTY_TRIE_ROOT, Block, Header
 from chainsec.primitives import Address
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
 __all__ = ["Executed", "Executor", "Plan", "decode_raw", "genesis_block"]
 
@@ -136,6 +136,11 @@ class Executor:
     def put_genesis(self, genesis: evm.Genesis) -> bytes:
         """Write the first block's state and return its root."""
         return evm.write_genesis_state(self._db, genesis)
+
+    def put_nodes(self, nodes: Iterable[tuple[bytes, bytes]]) -> None:
+        """Take over states that stand elsewhere, as the nodes of their tries and codes, by hash."""
+        for key, value in nodes:
+            self._db[key] = value
 
     def state_of(self, header: Header, previous_hashes: Sequence[bytes] = ()) -> Any:
         """Return py-evm's state after a block, seen from within it."""

@@ -8,7 +8,7 @@ Layer: network, codec. Not here: rules about headers (``blockrules``), how block
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
 from chainsec.digest import keccak
@@ -27,6 +27,7 @@ EMPTY_LIST_HASH = keccak(b"\xc0")
 EMPTY_TRIE_ROOT = keccak(b"\x80")
 _HASH, _ADDRESS, _BLOOM, _NONCE = 32, 20, 256, 8
 _LIST = 0xC0
+_CACHED_BLOCKS = 1_024
 
 
 @dataclass(frozen=True)
@@ -205,10 +206,14 @@ class Block:
         """Return a block of the same transactions under another header."""
         return replace(self, header=header)
 
-    @classmethod
-    def decode(cls, encoded: bytes) -> Block:
-        """Read what ``encoded`` gives. Raises: ValueError: says what is wrong with which field."""
-        return cls.from_items(decode_strictly(encoded, "block"))
+    @staticmethod
+    def decode(encoded: bytes) -> Block:
+        """Read what ``encoded`` gives; the same bytes are decoded once in a process.
+
+        Raises:
+            ValueError: says what is wrong with which field.
+        """
+        return _decode_block(encoded)
 
     @classmethod
     def from_items(cls, items: Any) -> Block:
@@ -228,3 +233,8 @@ def _raw_transaction(item: Any) -> bytes:
     if not all(isinstance(field, bytes) for field in item):  # encoding lists as deep as a peer likes ends the process
         raise ValueError("transactions: one that is a list holds another")
     return encode(item)
+
+
+@lru_cache(maxsize=_CACHED_BLOCKS)
+def _decode_block(encoded: bytes) -> Block:
+    return Block.from_items(decode_strictly(encoded, "block"))

@@ -131,7 +131,7 @@ def _kind_name(kind: int | str) -> str:
 def _final_blocks(network: Simulation) -> list[FinalBlock]:
     finals, found = network.agreement.finals, []
     numbers = {node.address: node.number for node in network.nodes}
-    for parent, final in pairwise(finals):
+    for parent, final in pairwise(finals[network.agreement.founded - 1 :]):
         header = final.block.header
         found.append(
             FinalBlock(
@@ -154,13 +154,17 @@ def _due_us(network: Simulation, parent_timestamp_s: int) -> int:
 
 def _agreement_s(network: Simulation) -> Iterable[float]:
     finals = network.agreement.finals
-    for parent, final in pairwise(finals):
+    for parent, final in pairwise(finals[network.agreement.founded - 1 :]):
         due_us = _due_us(network, parent.block.header.timestamp)
         yield from ((time_us - due_us) / _SECOND_US for time_us in final.times_us.values())
 
 
 def _longest_gap_us(network: Simulation) -> int:
-    times = [0, *(min(final.times_us.values()) for final in network.agreement.finals[1:]), network.time_us]
+    times = [
+        0,
+        *(min(final.times_us.values()) for final in network.agreement.finals[network.agreement.founded :]),
+        network.time_us,
+    ]
     return max(later - earlier for earlier, later in pairwise(times))
 
 
@@ -177,12 +181,16 @@ def _outcome(played: Played, blocks: Sequence[FinalBlock]) -> tuple[Any, str]:
             f" later; validators stand in rounds {', '.join(map(str, rounds))}"
         )
     behind = [
-        node for node in network.nodes if node.is_up and node.chain.height + _BEHIND_BLOCKS < network.agreement.height
+        node
+        for node in network.nodes
+        if node.is_up
+        and node.number not in network.plan.roles
+        and node.chain.height + _BEHIND_BLOCKS < network.agreement.height
     ]
     if behind:
         names = ", ".join(f"{node.name} at {node.chain.height}" for node in behind)
         return "stalled", f"height {network.agreement.height}, but behind at the end: {names}"
-    return "agreed", f"all nodes that are up hold the same {network.agreement.height} blocks"
+    return "agreed", f"all honest nodes that are up hold the same {network.agreement.height} blocks"
 
 
 def _reasons(network: Simulation) -> Counter[str]:

@@ -10,13 +10,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from chainsec.errors import LedgerError
+from chainsec.network.header import Block
 from chainsec.network.messages import Code, WireFormat
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from chainsec.network.chain import NodeChain
-    from chainsec.network.header import Block
     from chainsec.network.machine import Machine
     from chainsec.network.messages import Message
     from chainsec.network.validator import Memory, Validator
@@ -317,28 +317,36 @@ class Node:
         self._fabric.at(self, self.moment_us + _REQUEST_TIMEOUT_US, give_up)
 
     def _answer(self, peer: Address, first: int) -> None:
-        blocks = tuple(self.chain.blocks[max(1, first) : first + BLOCKS_A_REQUEST])
-        size = sum(len(block.encoded) for block in blocks)
+        blocks = tuple(block.encoded for block in self.chain.blocks[max(1, first) : first + BLOCKS_A_REQUEST])
+        size = sum(map(len, blocks))
         self._fabric.send(self, peer, Packet("blocks", blocks, size + _FRAME_BYTES))
 
-    def _on_blocks(self, peer: Address, blocks: Sequence[Block]) -> None:
+    def _on_blocks(self, peer: Address, blocks: Sequence[bytes]) -> None:
         if self._asked is None or self._asked[0] != peer:
             return
         self._asked = None
         session = self.session
-        for block in blocks:
+        fault = self._import_all(blocks) if blocks else "it has none"
+        if fault is not None:
+            self.note("rejected", -1, f"from a peer: {fault}")
+            self._heights.pop(peer, None)
+        if self.session == session:
+            self._ask()
+
+    def _import_all(self, blocks: Sequence[bytes]) -> str | None:
+        """Take blocks over; return what is wrong with the first that is refused."""
+        for encoded in blocks:
+            try:
+                block = Block.decode(encoded)
+            except ValueError as error:
+                return str(error)
             if block.number <= self.chain.height:
                 continue
             self.spend(self.machine.signature_us * len(block.header.extra.seals))
             fault = self.chain.import_sealed(block)
             if fault is not None:
-                self.note("rejected", -1, f"block {block.number}: {fault}")
-                self._heights.pop(peer, None)
-                break
-        if not blocks:
-            self._heights.pop(peer, None)
-        if self.session == session:
-            self._ask()
+                return f"block {block.number}: {fault}"
+        return None
 
     # Transactions
 

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from chainsec.network.header import Block
 
 __all__ = ["Agreement", "Final"]
@@ -31,13 +33,14 @@ class Agreement:
     """What the nodes have agreed on so far.
 
     Args:
-        genesis: the first block, which everybody has.
+        founding: blocks that everybody has from the start.
 
-    ``violations`` says in words where two nodes hold different blocks at one height.
+    ``founded`` counts those, ``violations`` says in words where two nodes hold different blocks at one height.
     """
 
-    def __init__(self, genesis: Block) -> None:
-        self.finals = [Final(genesis)]
+    def __init__(self, founding: Sequence[Block]) -> None:
+        self.finals = [Final(block) for block in founding]
+        self.founded = len(founding)
         self.violations: list[str] = []
 
     def add(self, node: int, block: Block, time_us: int) -> str | None:

@@ -16,7 +16,8 @@ import simpy
 
 from chainsec.ledger.account import Account
 from chainsec.network.chain import NodeChain
-from chainsec.network.execution import Executor, genesis_block
+from chainsec.network.execution import Executor
+from chainsec.network.founding import Founding, found_empty, found_on
 from chainsec.network.links import Connection
 from chainsec.network.machine import Machine
 from chainsec.network.node import Node
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from chainsec.ledger.evm import Genesis
+    from chainsec.ledger.local import LocalEngine
     from chainsec.network.header import Block
     from chainsec.network.links import Link, Matrix
     from chainsec.network.node import Packet
@@ -88,13 +90,14 @@ class Simulation:
 
     Args:
         plan: what it is made of.
+        founding: a chain with the same genesis to begin on; the first block alone where omitted.
 
     ``time_us`` counts from the genesis time on. ``agreement`` holds every block that is final anywhere.
     """
 
-    def __init__(self, plan: NetworkPlan) -> None:
+    def __init__(self, plan: NetworkPlan, founding: LocalEngine | None = None) -> None:
         self.plan = plan
-        self.origin_us = plan.genesis.timestamp * SECOND_US
+        self.origin_us = 0
         self.trace = Trace()
         self.messages: Counter[tuple[int, int]] = Counter()
         self.bytes_sent: Counter[tuple[int, int]] = Counter()
@@ -107,28 +110,37 @@ class Simulation:
         self._reachable: dict[tuple[int, int], bool] = {}
         self.nodes: list[Node] = []
         self._numbers: dict[Address, int] = {}
+        self.founding = self._found(founding)
         self._make_nodes()
         self._has_rules = not isinstance(self.nodes[0].chain.rulebook, OpenRules)
-        self.agreement = Agreement(self.nodes[0].chain.blocks[0])
+        self.agreement = Agreement(self.founding.blocks)
+        self.origin_us = self.founding.blocks[-1].header.timestamp * SECOND_US
+
+    def _found(self, founding: LocalEngine | None) -> Founding:
+        plan = self.plan
+        first = [plan.account(number).address for number in range(plan.validators)]
+        if founding is None:
+            return found_empty(plan.genesis, first, Executor(plan.genesis.chain_id))
+        return found_on(founding, first)
 
     def _make_nodes(self) -> None:
         plan = self.plan
         shared = Executor(plan.genesis.chain_id, is_shared=True) if plan.is_execution_shared else None
         accounts = [plan.account(number) for number in range(len(plan.regions))]
-        first = [account.address for account in accounts[: plan.validators]]
         for number, (account, region) in enumerate(zip(accounts, plan.regions, strict=True)):
             node = Node(number, account.address, region, self, plan.machine, has_gossip=plan.has_gossip)
             executor = shared or Executor(plan.genesis.chain_id)
-            genesis = genesis_block(plan.genesis, first, executor.put_genesis(plan.genesis))
-            node.chain = self._make_chain(node, executor, genesis, plan.rulebook(executor))
+            if shared is None or number == 0:
+                self.founding.provide(executor)
+            node.chain = self._make_chain(node, executor, plan.rulebook(executor))
             role = plan.roles.get(number, Validator)
             node.validator = role(account, node.chain, node, plan.qbft)
             self.nodes.append(node)
             self._numbers[account.address] = number
 
-    def _make_chain(self, node: Node, executor: Executor, genesis: Block, rulebook: Rulebook) -> NodeChain:
+    def _make_chain(self, node: Node, executor: Executor, rulebook: Rulebook) -> NodeChain:
         return NodeChain(
-            genesis,
+            self.founding.blocks,
             executor,
             self.plan.qbft,
             node.address,
@@ -287,10 +299,10 @@ class Simulation:
             executor, rulebook = node.chain.executor, node.chain.rulebook
             if not executor.is_shared:
                 executor = Executor(self.plan.genesis.chain_id)
-                executor.put_genesis(self.plan.genesis)
+                self.founding.provide(executor)
             if not isinstance(rulebook, Allowlist):  # that file is the operator's: it is today's on a new disk too
                 rulebook = self.plan.rulebook(executor)
-            node.chain = self._make_chain(node, executor, node.chain.blocks[0], rulebook)
+            node.chain = self._make_chain(node, executor, rulebook)
             node.forget_votes()
             node.validator.chain = node.chain
         node.restart(self.time_us)

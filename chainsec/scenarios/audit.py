@@ -14,17 +14,20 @@ from collections.abc import Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from chainsec.config import Config
 from chainsec.digest import digest_json, parse_canonical
 from chainsec.errors import AuditFailed, LedgerError, RunInUse
 from chainsec.ledger.engine import open_engine
 from chainsec.ledger.verify import verify_chain
+from chainsec.network.evidence import check_headers, read_headers
+from chainsec.network.validator import QbftSettings
 from chainsec.scenarios.acts import Acts, find_contracts
 from chainsec.scenarios.directory import (
     CHAIN,
     CHAIN_FILES,
+    HEADERS,
     SEAL,
     SETTINGS,
     digest_files,
@@ -33,6 +36,7 @@ from chainsec.scenarios.directory import (
     seal_content,
 )
 from chainsec.scenarios.evidence import USES, Evidence
+from chainsec.scenarios.network_run import VIEW_LAG_S, NetworkTerms
 from chainsec.scenarios.origin import check_origin, lay_origin
 from chainsec.scenarios.report_schema import Quantiles, Report
 from chainsec.services.access import Basis, Status
@@ -115,11 +119,21 @@ def _verify(path: Path, on_block: Callable[[int, int], None], *, is_own: bool, p
         chain = verify_chain(path / CHAIN, on_block, processes=processes)
     with open_evidence(path) as (engine, contracts):
         origin, acts = lay_origin(settings), Acts(engine, contracts)
-        evidence = Evidence(path, settings, acts, origin.keys, is_finished=is_sealed or is_own or has_report)
+        terms = parse_canonical((path / SETTINGS).read_bytes()).get("network")
+        evidence = Evidence(
+            path,
+            settings,
+            acts,
+            origin.keys,
+            is_finished=is_sealed or is_own or has_report,
+            view_lag_s=0 if terms is None else VIEW_LAG_S,
+        )
         evidence.check_settings()  # before what follows from them
         check_origin(engine, origin)
         acts.check_lasting(len(origin.blocks) - 1)
         evidence.check_records()
+        if terms is not None:
+            _check_network(path, engine, terms)
         figures = _count_figures(path, acts, evidence) if broken is None and (is_sealed or has_report) else {}
     if broken is not None:
         raise broken
@@ -138,6 +152,19 @@ def _verify(path: Path, on_block: Callable[[int, int], None], *, is_own: bool, p
     if is_sealed or has_report:
         _check_report(path, summary, evidence, figures)
     return summary
+
+
+def _check_network(path: Path, engine: Engine, terms: Mapping[str, Any]) -> None:
+    """Hold the headers that validators sealed against the chain.
+
+    Raises:
+        AuditFailed: names the first header that does not hold; or the run is not at its end, where they are written.
+    """
+    if not (path / HEADERS).exists():
+        raise AuditFailed(f"{HEADERS}: is not there yet; a run on a network writes it when it ends", path=path)
+    network = NetworkTerms(**terms)
+    headers = read_headers((path / HEADERS).read_bytes())
+    check_headers(headers, engine, block_period_s=network.block_period_s, epoch_blocks=QbftSettings().epoch_blocks)
 
 
 def require_plain_files(path: Path) -> None:

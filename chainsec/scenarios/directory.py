@@ -27,6 +27,8 @@ SETTINGS = "run.json"
 CHAIN = "chain.sqlite"
 CHAIN_FILES = (CHAIN, f"{CHAIN}-wal", f"{CHAIN}-journal", f"{CHAIN}.seal")
 """What a chain consists of, besides what SQLite makes again by itself."""
+HEADERS = "headers.txt"
+"""The sealed headers of a chain that validators agreed on."""
 JOURNALS = ("contexts", "receipts", "uses", "outcomes")
 MODELS = "models"
 SEAL = "seal.json"
@@ -37,6 +39,7 @@ _TIMED = {"decisions", "request_ms", "decision_ms"}
 
 _OWN_FILES = re.compile(
     rf"{re.escape(CHAIN)}(-wal|-shm|-journal|\.seal|\.new)?|({'|'.join(JOURNALS)})\.jsonl|{re.escape(TIMINGS)}"
+    rf"|{re.escape(HEADERS)}"
     r"|(run|seal|report)\.json|report\.html|models|\.lock|\.report-staging"
 )
 _PLAIN = os.O_NOFOLLOW | os.O_NONBLOCK
@@ -119,6 +122,10 @@ class RunDirectory:
                 write_atomically(file, content)
             elif file.read_bytes() != content:
                 raise RunMismatch(f"{file}: is not the file that this run writes there", path=str(file))
+
+    def keep_headers(self, content: bytes) -> None:
+        """Write the headers that validators have sealed."""
+        write_atomically(self.path / HEADERS, content)
 
     def require_consumed(self) -> None:
         """Refuse records beyond the end of the run. Raises: RunMismatch."""

@@ -44,17 +44,22 @@ class Evidence:
         acts: what the chain says.
         keys: who holds the roles.
         is_finished: whether every record has to be on chain; those at the end of an interrupted run need not be yet.
+        view_lag_s: how old the newest block may be that a gateway's node does not have yet, seconds: none on a chain
+            in one process.
 
     ``receipts``, ``scores`` and ``refusals`` count what was held against the chain and computed again, ``anchored`` the
     records under an anchor by stream, ``unanchored`` those that nothing on chain commits to yet.
     """
 
-    def __init__(self, path: Path, settings: Config, acts: Acts, keys: Keys, *, is_finished: bool) -> None:
+    def __init__(
+        self, path: Path, settings: Config, acts: Acts, keys: Keys, *, is_finished: bool, view_lag_s: int = 0
+    ) -> None:
         self._path = path
         self._settings = settings
         self._acts = acts
         self._keys = keys
         self._is_finished = is_finished
+        self._view_lag_s = view_lag_s
         self._has_clock = settings.run.has_clock
         self._time_offset_s = settings.run.time_offset_s
         self._judged: dict[str, Judged] = {}
@@ -208,7 +213,7 @@ class Evidence:
         if observed is not None and (record["requester"], record["asset"]) != (observed.requester, observed.asset):
             return "requester or asset are not those of its request"
         block, time_s = record["block"], record["time_s"] + self._time_offset_s
-        if self._has_clock and block < self._acts.head and self._acts.time_of(block + 1) < time_s:
+        if self._has_clock and block < self._acts.head and self._acts.time_of(block + 1) < time_s - self._view_lag_s:
             return f"names block {block}, though later ones stood by then"
         request, scope = self._acts.requests[record["request"]], Scope[record["action"].upper()]
         basis, until_s = self._standing.basis(request, scope, block)

@@ -11,6 +11,7 @@ from typing import Any, Literal, Self
 from pydantic import JsonValue, model_validator
 
 from chainsec.digest import canonical_json, digest_json
+from chainsec.scenarios.report_network import NetworkPart
 from chainsec.scenarios.report_quality import RULES, AttackOutcome, Measures, Quality
 from chainsec.scenarios.report_series import (
     Alert,
@@ -244,7 +245,7 @@ class Organisation(Part):
 
 
 class Report(Part):
-    """The whole of ``report.json``.
+    """The whole of ``report.json``; ``network`` where validators agreed on the chain.
 
     Raises:
         pydantic.ValidationError: an unknown key, a missing or impossible figure.
@@ -261,6 +262,7 @@ class Report(Part):
     parties: tuple[Organisation, ...] = ()
     series: Series = Series()
     timeline: tuple[Alert, ...] = ()
+    network: NetworkPart | None = None
 
     @model_validator(mode="after")
     def _no_more_decisions_than_requests(self) -> Self:

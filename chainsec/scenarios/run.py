@@ -19,6 +19,7 @@ from chainsec.defence.training import train_risk_model
 from chainsec.digest import digest_json
 from chainsec.errors import BadInput, ChainTakenBack, RunMismatch
 from chainsec.ledger.engine import IN_PROCESS
+from chainsec.network.engine import NetworkEngine
 from chainsec.sandbox import Sandbox
 from chainsec.scenarios import comparison, measure
 from chainsec.scenarios.audit import REPORT, find_broken_seal, verify_run
@@ -26,6 +27,7 @@ from chainsec.scenarios.directory import FORMAT, MODELS, SEAL, SETTINGS, RunDire
 from chainsec.scenarios.episodes import Score, observed_of
 from chainsec.scenarios.hospital import hospital
 from chainsec.scenarios.mapping import load_mapping
+from chainsec.scenarios.network_run import measure_network
 from chainsec.scenarios.origin import run_key_seed
 from chainsec.scenarios.play import Play
 from chainsec.scenarios.replay import build_replay
@@ -40,6 +42,8 @@ if TYPE_CHECKING:
     from chainsec.config import Config
     from chainsec.defence.risk import EvidenceRiskModel
     from chainsec.scenarios.audit import AuditSummary
+    from chainsec.scenarios.network_run import NetworkTerms
+    from chainsec.scenarios.report_network import NetworkPart
     from chainsec.scenarios.workload import Attempt, Workload
 
 _MOST_RESTARTS = 10
@@ -145,6 +149,7 @@ def run_scenario(
     publish: Callable[[Path, Report], object],
     *,
     engine: str = IN_PROCESS,
+    network: NetworkTerms | None = None,
     is_fresh: bool = False,
     processes: int = 1,
 ) -> Report:
@@ -161,6 +166,8 @@ def run_scenario(
         watcher: told how it proceeds.
         publish: writes the report into the directory before the run is sealed.
         engine: where the chain is made: "eth-tester", or the URL of a development node.
+        network: let simulated validators agree on the live part, in virtual time. Interrupted, such a run makes its
+            chain once more from the start, and the same one.
         is_fresh: delete what an earlier run has left in the directory, once it is known that this one can begin.
         processes: how many may execute blocks at once in the audit, this one included.
 
@@ -172,7 +179,8 @@ def run_scenario(
         ConfigError: the node is none that a run can be made on.
         LedgerError: the node is gone, or its chain does something else than the same transactions do in process.
     """
-    venue, workload = Venue(engine), scenario.draw(watcher.on_step)
+    venue = Venue(engine, network)
+    workload = scenario.draw(watcher.on_step)
     config = venue.place(config, workload, scenario.source or scenario.name)
     settings = {
         "format": FORMAT,
@@ -180,6 +188,7 @@ def run_scenario(
         "name": scenario.name,
         "workload": dict(scenario.parameters),
         "config": config.model_dump(mode="json"),
+        **venue.settings(),
     }
     if is_fresh:
         discard_run(path)
@@ -188,11 +197,12 @@ def run_scenario(
             with RunDirectory(path, settings) as directory:
                 if directory.is_finished:
                     return _read_report(path)
-                play = _play(workload, config, directory, watcher, venue)
+                play, network_part = _play(workload, config, directory, watcher, venue)
                 summary = verify_run(
                     path, lambda done, total: watcher.on_step("audit", done, total), is_own=True, processes=processes
                 )
                 report = _report(scenario, settings, play, directory.timings(), summary)
+                report = report.model_copy(update={"network": network_part})
                 publish(path, report)
                 directory.seal()
                 return report
@@ -217,7 +227,7 @@ def _read_report(path: Path) -> Report:
 
 def _play(
     workload: Workload, config: Config, directory: RunDirectory, watcher: Watcher, venue: Venue = IN_THIS_PROCESS
-) -> Play:
+) -> tuple[Play, NetworkPart | None]:
     watcher.on_step("model", 0, 1)
     model = train_on_history(workload)
     files = model.to_files()
@@ -233,6 +243,7 @@ def _play(
         box.deployment.audit.anchor(notary, SETTINGS, [directory.settings])
         box.deployment.audit.anchor(notary, MODELS, [files[name] for name in sorted(files)])
         box.client.settle()
+        venue.go_live(engine)
         agent = box.start_agent(model, watch_history(workload), receipts=directory.receipts, clock=lambda: play.clock_s)
         play = Play(
             box,
@@ -247,7 +258,10 @@ def _play(
         if not box.client.is_caught_up:
             raise RunMismatch(f"{directory.chain_path}: goes on after block {box.client.at}, where this run ends")
         venue.bring_home(engine, config, directory, lambda done, total: watcher.on_step("chain", done, total))
-    return play
+        measured = None
+        if isinstance(engine, NetworkEngine) and venue.network is not None:
+            measured = measure_network(play, engine, venue.network, watcher.on_step)
+    return play, measured
 
 
 def train_on_history(workload: Workload) -> EvidenceRiskModel:

@@ -7,12 +7,15 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from chainsec.errors import BadInput, ConfigError, RunMismatch
 from chainsec.ledger.engine import IN_PROCESS, open_engine
 from chainsec.ledger.mirror import ChainSource, mirror_chain
 from chainsec.ledger.rpc.transport import shown_url
+from chainsec.network.engine import NetworkEngine
+from chainsec.network.evidence import write_headers
+from chainsec.scenarios.network_run import open_network
 from chainsec.scenarios.replay import MOST_SPAN_S
 from chainsec.scenarios.report_series import LAST_SECOND_S
 from chainsec.scenarios.stage import LEAD_S, row_pace_s
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
     from chainsec.config import Config
     from chainsec.ledger.engine import Engine
     from chainsec.scenarios.directory import RunDirectory
+    from chainsec.scenarios.network_run import NetworkTerms
     from chainsec.scenarios.workload import Workload
 
 __all__ = ["IN_THIS_PROCESS", "Venue"]
@@ -40,9 +44,19 @@ class Venue:
 
     Args:
         engine: "eth-tester", or the URL of a development node; see ``open_engine``.
+        network: terms of a simulated network that makes the live part of an in-process chain.
+
+    Raises:
+        ConfigError: a network and a node.
     """
 
     engine: str = IN_PROCESS
+    network: NetworkTerms | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse two places at once."""
+        if self.network is not None and self.is_node:
+            raise ConfigError(f"{shown_url(self.engine)}: a network of validators is simulated in this process")
 
     @property
     def is_node(self) -> bool:
@@ -84,6 +98,8 @@ class Venue:
 
     def open(self, config: Config, directory: RunDirectory) -> Engine:
         """Open the chain that ``place`` has found."""
+        if self.network is not None:
+            return open_network(self.network, config, directory.chain_path)
         if not self.is_node:
             return _open_file(config, directory)
         begun_s = config.chain.genesis_time_s
@@ -97,6 +113,15 @@ class Venue:
                 )
             opened.pop_all()
         return engine
+
+    def settings(self) -> dict[str, Any]:
+        """Return what the place adds to a run's settings."""
+        return {} if self.network is None else {"network": self.network.settings()}
+
+    def go_live(self, engine: Engine) -> None:
+        """Take note that the stage is set: a network makes the blocks from now on."""
+        if isinstance(engine, NetworkEngine):
+            engine.go_live()
 
     def explain(self, error: RunMismatch) -> RunMismatch:
         """Say more of a node whose chain is not the run's."""
@@ -122,6 +147,8 @@ class Venue:
         Raises:
             LedgerError: the node's chain does something else than the same transactions do here.
         """
+        if isinstance(engine, NetworkEngine):
+            directory.keep_headers(write_headers(engine.headers))
         if self.is_node:
             assert isinstance(engine, ChainSource)
             with _open_file(config, directory) as copy:

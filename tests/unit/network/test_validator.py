@@ -160,7 +160,14 @@ def test_four_agree_in_round_0_and_wait_for_the_next_block(world, team):
     head = world.chains[2].head
     assert (head.coinbase, head.extra.round) == (team.addresses[0], 0)
     assert all(not world.sent_by(who, Code.ROUND_CHANGE) for who in range(4))
-    assert [len(world.sent_by(who, Code.PROPOSAL)) for who in range(4)] == [1, 0, 0, 0]
+    for code, counts in {
+        Code.PROPOSAL: [3, 0, 0, 0],
+        Code.PREPARE: [3] * 4,
+        Code.COMMIT: [3] * 4,
+    }.items():  # to 3 others
+        assert [
+            sum(sender == who and sent.code == code for sender, _, sent in world.sent) for who in range(4)
+        ] == counts
     assert not any(world.rejected(who) for who in range(4))
     for desk, validator in zip(world.desks, world.validators, strict=True):
         assert (validator.round_number, desk.round_timer_us) == (-1, None)
@@ -219,6 +226,18 @@ def test_votes_that_come_before_their_proposal_are_counted_with_it(world, team):
     assert (world.heights()[3], one.round_number) == (0, -1)
     one.on_message(team.proposal(0, 0, block))
     assert world.chains[3].head.hash == block.header.hash
+
+
+def test_who_sees_the_proposal_last_commits_at_once_when_the_others_have_prepared(world, team):
+    block = team.block()
+    digest = block.header.seal_hash
+    for who in range(3):
+        world.validators[3].on_message(Message(team.prepare(who, 0, digest)))
+    world.validators[3].on_message(team.proposal(0, 0, block))
+    (commit,) = world.sent_by(3, Code.COMMIT)
+    assert commit.signed.payload.digest == digest
+    assert world.heights()[3] == 0
+    assert sum(sent.code == Code.COMMIT for _, _, sent in world.sent) == 3  # one to each, its own prepare adds none
 
 
 def test_early_votes_for_another_block_are_let_go_of(world, team):

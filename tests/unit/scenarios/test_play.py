@@ -44,7 +44,7 @@ def play(tmp_path):
             update={"chain": config.chain.model_copy(update={"genesis_time_s": asked[0].time_s - 86_400})}
         )
         with RunDirectory(tmp_path / f"run{len(list(tmp_path.iterdir()))}", {"any": 1}) as directory:
-            return _play(workload, config, directory, Silence())
+            return _play(workload, config, directory, Silence())[0]
 
     return play_log
 

@@ -1,0 +1,84 @@
+"""What validators have agreed on, as evidence: the sealed headers of a chain, and whether they hold.
+
+Layer: network. Not here: executing the blocks again (``ledger.verify``).
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from chainsec.errors import AuditFailed
+from chainsec.network.blockrules import check_header, check_seals
+from chainsec.network.header import Header
+from chainsec.network.rlpitems import decode_strictly
+from chainsec.network.votes import Tally
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from chainsec.ledger.engine import Engine
+
+__all__ = ["check_headers", "read_headers", "write_headers"]
+
+_FAR_US = 2**62
+
+
+def write_headers(headers: Sequence[Header]) -> bytes:
+    """Return headers as lines of hexadecimal RLP; the first is the one that the validators began on."""
+    return b"".join(header.encoded.hex().encode() + b"\n" for header in headers)
+
+
+def read_headers(content: bytes) -> list[Header]:
+    """Return what ``write_headers`` wrote. Raises: AuditFailed: names the line that is no header."""
+    return list(_read(content))
+
+
+def _read(content: bytes) -> Iterator[Header]:
+    for number, line in enumerate(content.split(b"\n")[:-1], 1):
+        try:
+            header = Header.from_items(decode_strictly(bytes.fromhex(line.decode()), "header"))
+        except (ValueError, UnicodeDecodeError) as error:
+            raise AuditFailed(f"headers: line {number}: {error}", line=number) from error
+        if header.encoded.hex().encode() != line:
+            raise AuditFailed(f"headers: line {number}: is not as it is written", line=number)
+        yield header
+
+
+def check_headers(headers: Sequence[Header], engine: Engine, *, block_period_s: int, epoch_blocks: int) -> int:
+    """Hold sealed headers against a chain that was executed: parents, rules, seals, states, transactions.
+
+    Args:
+        headers: the first is the block that the validators began on, unsealed; each of the others was agreed on.
+        engine: the chain, which has to end with the last of them.
+        block_period_s: the network's.
+        epoch_blocks: the network's.
+
+    Returns:
+        How many seals hold.
+
+    Raises:
+        AuditFailed: names the first block whose header does not hold.
+    """
+    if not headers or headers[-1].block_number != engine.head().number:
+        raise AuditFailed("headers: do not end where the chain ends")
+    tally, seals = Tally(headers[0].extra.validators, epoch_blocks=epoch_blocks), 0
+    for parent, header in pairwise(headers):
+        fault = check_header(
+            header, parent, tally.validators, block_period_s=block_period_s, now_us=_FAR_US
+        ) or check_seals(header, tally.validators)
+        if fault is not None:
+            raise AuditFailed(f"block {header.block_number}: header: {fault}", block=header.block_number)
+        tally = tally.after(header.block_number, header.coinbase, header.extra.vote)
+        seals += len(header.extra.seals)
+    for header in headers:
+        block = engine.block(header.block_number)
+        if (block.state_root, block.timestamp, block.gas_used) != (
+            header.state_root,
+            header.timestamp,
+            header.gas_used,
+        ):
+            raise AuditFailed(
+                f"block {header.block_number}: the validators agreed on another state", block=header.block_number
+            )
+    return seals

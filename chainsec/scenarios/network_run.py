@@ -1,0 +1,187 @@
+"""A run on a network of QBFT validators: its terms, its engine, and what it measures besides.
+
+Layer: scenarios, below ``venue``. Not here: the network (``chainsec.network``), playing (``play``).
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from chainsec.errors import ConfigError
+from chainsec.ledger.evm import Genesis
+from chainsec.network.committee import most_faulty
+from chainsec.network.conditions import CONDITIONS
+from chainsec.network.engine import NetworkEngine
+from chainsec.network.links import load_matrix
+from chainsec.network.probe import probe
+from chainsec.network.simulation import NetworkPlan
+from chainsec.network.validator import QbftSettings
+from chainsec.scenarios.report_network import Condition, NetworkPart, StillRead
+from chainsec.scenarios.report_series import Quantiles
+from chainsec.services.access import Status
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from chainsec.config import Config
+    from chainsec.network.engine import Settlement
+    from chainsec.scenarios.episodes import ThreatSeen
+    from chainsec.scenarios.play import Play
+
+__all__ = ["VIEW_LAG_S", "NetworkTerms", "measure_network", "open_network"]
+
+MOST_VALIDATORS = 40
+VIEW_LAG_S = 60
+"""A gateway's node may not have a block of this age yet: three rounds that end in a timeout, and the way to it."""
+_SECOND_US = 1_000_000
+
+
+@dataclass(frozen=True)
+class NetworkTerms:
+    """What a run's network is made of.
+
+    Args:
+        validators: from 1 to 40; one more in each region of the matrix in turn.
+        links: ``wan``, ``lan``, or the path of a matrix.
+        condition: what is wrong with it; see ``chainsec.network.conditions``.
+        block_period_s: least time between two blocks.
+        request_timeout_s: how long a round may take at first.
+
+    Raises:
+        ConfigError: a value out of range, or a condition that so few validators cannot be in.
+        BadInput: the matrix cannot be read.
+    """
+
+    validators: int
+    links: str = "wan"
+    condition: str = "healthy"
+    block_period_s: int = 1
+    request_timeout_s: float = 4.0
+
+    def __post_init__(self) -> None:
+        """Check the values."""
+        if not 1 <= self.validators <= MOST_VALIDATORS:
+            raise ConfigError(f"validators: {self.validators} is not from 1 to {MOST_VALIDATORS}", field="validators")
+        if self.condition not in CONDITIONS:
+            raise ConfigError(f"condition: {self.condition!r} is none of {', '.join(CONDITIONS)}", field="condition")
+        if self.condition != "healthy" and not most_faulty(self.validators):
+            raise ConfigError(
+                f"condition: {self.condition!r} takes a validator that fails, and {self.validators} bear none: "
+                "at least 4 are needed",
+                field="condition",
+            )
+        load_matrix(self.links)
+
+    def settings(self) -> dict[str, Any]:
+        """Return what goes into the run's settings."""
+        return asdict(self)
+
+    def plan(self, config: Config) -> NetworkPlan:
+        """Return the network that a run with these settings is on."""
+        matrix = load_matrix(self.links)
+        return NetworkPlan(
+            seed=config.seed,
+            genesis=Genesis(chain_id=config.chain.chain_id, timestamp=config.chain.genesis_time_s),
+            matrix=matrix,
+            regions=tuple(matrix.regions[place % len(matrix.regions)] for place in range(self.validators)),
+            validators=self.validators,
+            qbft=QbftSettings(block_period_s=self.block_period_s, request_timeout_s=self.request_timeout_s),
+        )
+
+
+def open_network(terms: NetworkTerms, config: Config, path: Path) -> NetworkEngine:
+    """Open a run's chain, from its first block: what an interrupted run has left of it is made once more."""
+    for old in path.parent.glob(f"{path.name}*"):
+        old.unlink()
+    return NetworkEngine(terms.plan(config), terms.condition, path)
+
+
+def measure_network(
+    play: Play, engine: NetworkEngine, terms: NetworkTerms, on_step: Callable[[str, int, int], None]
+) -> NetworkPart:
+    """Return what a run on a network has measured, and what probes say about the network's other conditions."""
+    sent = {number: found for found in engine.settlements for number in range(found.first_block, found.last_block + 1)}
+    live = engine.headers[1:]
+    network = engine.network
+    acted = [seen for seen in play.threats if seen.response.action != "alert" and seen.acted_block in sent]
+    cut = [sent[seen.acted_block] for seen in acted]
+    conditions = []
+    for done, name in enumerate(CONDITIONS if most_faulty(terms.validators) else ["healthy"], 1):
+        conditions.append(_probe(engine.plan_without_condition, name))
+        on_step("conditions", done, len(CONDITIONS))
+    return NetworkPart(
+        validators=terms.validators,
+        links=terms.links,
+        regions=engine.plan.regions,
+        condition=terms.condition,
+        block_period_s=terms.block_period_s,
+        request_timeout_s=terms.request_timeout_s,
+        blocks=len(live),
+        empty_blocks=sum(1 for header in live if not header.gas_used),
+        rounds={str(round_): count for round_, count in sorted(Counter(h.extra.round for h in live).items())},
+        violations=len(network.agreement.violations),
+        seals=sum(len(header.extra.seals) for header in live),
+        messages=sum(network.messages.values()),
+        bytes_sent=sum(network.bytes_sent.values()),
+        **_grants(play, sent),
+        revoke_first_s=Quantiles.of([_seconds(found, min) for found in cut]),
+        revoke_s=Quantiles.of([_seconds(found, max) for found in cut]),
+        revoke_blocks=Quantiles.of([found.last_block - found.head_block for found in cut]),
+        still_read=_still_read(play, acted, sent),
+        conditions=tuple(conditions),
+    )
+
+
+def _seconds(found: Settlement, choose: Callable[[Any], int]) -> float:
+    return (choose(found.final_us.values()) - found.sent_us) / _SECOND_US
+
+
+def _grants(play: Play, sent: Mapping[int, Settlement]) -> dict[str, Quantiles | None]:
+    granted = [
+        episode
+        for episode in play.episodes
+        if episode.outcome is Status.GRANTED and {episode.requested_block, episode.decided_block} <= sent.keys()
+    ]
+    waits = [
+        (min(sent[episode.decided_block].final_us.values()) - sent[episode.requested_block].sent_us) / _SECOND_US
+        for episode in granted
+    ]
+    blocks = [episode.decided_block - episode.requested_block for episode in granted]
+    return {"grant_s": Quantiles.of(waits), "grant_blocks": Quantiles.of(blocks)}
+
+
+def _still_read(play: Play, acted: list[ThreatSeen], sent: Mapping[int, Settlement]) -> StillRead:
+    """Count what attackers could read between detection and finality at the last gateway."""
+    uses = [json.loads(line) for line in play.directory.uses.lines]
+    slipped, size, at_pace = 0, 0, []
+    for seen in acted:
+        if not seen.attack:
+            continue
+        requester, window_s = seen.response.threat.requester, _seconds(sent[seen.acted_block], max)
+        own = [use for use in uses if use["requester"] == requester]
+        late = [use for use in own if seen.time_s < use["time_s"] <= seen.time_s + window_s]
+        slipped += len(late)
+        size += sum(use["volume_bytes"] for use in late)
+        taken = [use for use in own if use["time_s"] <= seen.time_s and use["basis"] == "agreed"]
+        span_s = seen.time_s - min((use["time_s"] for use in taken), default=seen.time_s)
+        if span_s > 0:
+            at_pace.append(sum(use["volume_bytes"] for use in taken) / span_s * window_s)
+    return StillRead(uses=slipped, bytes_read=size, bytes_at_pace=Quantiles.of(at_pace))
+
+
+def _probe(plan: NetworkPlan, name: str) -> Condition:
+    found = probe(plan, name)
+    return Condition(
+        name=name,
+        means=CONDITIONS[name],
+        probes=len(found.revoke_s),
+        grant_s=Quantiles.of(found.grant_s),
+        revoke_s=Quantiles.of(found.revoke_s),
+        revoke_blocks=Quantiles.of(found.revoke_blocks),
+        cut_off_nodes=found.cut_off_nodes,
+        has_agreed=found.has_agreed,
+    )
