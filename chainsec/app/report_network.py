@@ -80,8 +80,8 @@ def network_conditions(report: Report) -> Table:
         rows.append((found.means, grant[0], grant[2], revoke[0], revoke[2], blocks[2], cut_off))
     note = (
         "Probes: small transactions at random points of time, on the same validators and links. A gateway beside a "
-        "node that is cut off learns of no revocation until the partition ends: it has to refuse by itself once its node's "
-        "newest block is older than it trusts."
+        "node that is cut off learns of no revocation until the partition ends: it has to refuse by itself once its "
+        "node's newest block is older than it trusts."
     )
     return Table("With something wrong", head, rows, frozenset(range(1, 7)), note)
 

@@ -7,7 +7,7 @@ settings give the same events on every machine. Layer: network. Not here: what t
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from dataclasses import dataclass, field
 from random import Random
 from typing import TYPE_CHECKING, Any
@@ -27,7 +27,7 @@ from chainsec.network.trace import Event, Trace
 from chainsec.network.validator import QbftSettings, Validator
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from chainsec.ledger.evm import Genesis
     from chainsec.ledger.local import LocalEngine
@@ -85,6 +85,27 @@ class NetworkPlan:
         return Account.derive(self.seed.to_bytes(8, "big"), f"node {number}")
 
 
+@dataclass(slots=True)
+class _Pair:
+    """Two nodes: how often their connection has broken, and how many faults keep it so."""
+
+    epoch: int = 0
+    severed: int = 0
+
+
+@dataclass(slots=True)
+class _Path:
+    """One direction between two nodes, with what was sent on it; ``is_open`` is None until it is worked out anew."""
+
+    sender: Node
+    receiver: Node
+    pair: _Pair
+    connection: Connection
+    is_open: bool | None = None
+    messages: int = 0
+    bytes_sent: int = 0
+
+
 class Simulation:
     """A network at work.
 
@@ -99,15 +120,11 @@ class Simulation:
         self.plan = plan
         self.origin_us = 0
         self.trace = Trace()
-        self.messages: Counter[tuple[int, int]] = Counter()
-        self.bytes_sent: Counter[tuple[int, int]] = Counter()
         self.kinds: Counter[int | str] = Counter()
         self.on_import: list[Callable[[Node, Block], None]] = []
         self._env = simpy.Environment()
-        self._connections: dict[tuple[int, int], Connection] = {}
-        self._severed: dict[tuple[int, int], int] = defaultdict(int)
-        self._epochs: dict[tuple[int, int], int] = defaultdict(int)
-        self._reachable: dict[tuple[int, int], bool] = {}
+        self._pairs: dict[tuple[int, int], _Pair] = {}
+        self._paths: dict[int, dict[Address, _Path]] = {}
         self.nodes: list[Node] = []
         self._numbers: dict[Address, int] = {}
         self.founding = self._found(founding)
@@ -137,6 +154,7 @@ class Simulation:
             node.validator = role(account, node.chain, node, plan.qbft)
             self.nodes.append(node)
             self._numbers[account.address] = number
+        self._lay_paths()
 
     def _make_chain(self, node: Node, executor: Executor, rulebook: Rulebook) -> NodeChain:
         return NodeChain(
@@ -196,76 +214,106 @@ class Simulation:
 
     def is_connected(self, one: Node, other: Node) -> bool:
         """Tell whether two nodes can reach each other."""
-        key = (one.number, other.number)
-        found = self._reachable.get(key)
-        if found is None:
-            found = self._reachable[key] = self._can_connect(one, other)
-        return found
+        path = self._paths[one.number][other.address]
+        if path.is_open is None:
+            path.is_open = self._can_connect(one, other)
+        return path.is_open
 
     def _can_connect(self, one: Node, other: Node) -> bool:
-        if not (one.is_up and other.is_up) or self._severed[_pair(one, other)]:
+        if not (one.is_up and other.is_up) or self._pairs[_pair(one, other)].severed:
             return False
         return (
             one.chain.rulebook.forbids_peer(one.chain.head, other.address) is None
             and other.chain.rulebook.forbids_peer(other.chain.head, one.address) is None
         )
 
+    def _forget_paths(self) -> None:
+        """Work out anew who is connected to whom: a node, a connection or a rule has changed."""
+        for paths in self._paths.values():
+            for path in paths.values():
+                path.is_open = None
+
     def peers(self, node: Node) -> list[Node]:
         """Return the nodes that ``node`` is connected to."""
-        return [other for other in self.nodes if other is not node and self.is_connected(node, other)]
+        return [path.receiver for path in self._paths[node.number].values() if self.is_connected(node, path.receiver)]
 
     def connection(self, sender: Node, receiver: Node) -> Connection:
         """Return one direction between two nodes."""
-        key = (sender.number, receiver.number)
-        found = self._connections.get(key)
-        if found is None:
-            link = self.plan.matrix.link(sender.region, receiver.region)
-            found = self._connections[key] = Connection(link, self.plan.stream(f"link {key[0]} {key[1]}"))
-        return found
+        return self._paths[sender.number][receiver.address].connection
+
+    def _lay_paths(self) -> None:
+        matrix, stream = self.plan.matrix, self.plan.stream
+        for sender in self.nodes:
+            self._paths[sender.number] = {}
+            for receiver in self.nodes:
+                if sender is not receiver:
+                    pair = self._pairs.setdefault(_pair(sender, receiver), _Pair())
+                    dice = stream(f"link {sender.number} {receiver.number}")
+                    connection = Connection(matrix.link(sender.region, receiver.region), dice)
+                    self._paths[sender.number][receiver.address] = _Path(sender, receiver, pair, connection)
 
     def send(self, sender: Node, receiver: Address, packet: Packet) -> None:
         """Send a packet from where its sender stands in time."""
-        number = self._numbers.get(receiver)
-        if number is None or not self.is_connected(sender, self.nodes[number]):
+        path = self._paths[sender.number].get(receiver)
+        if path is None:
             return
-        target, key = self.nodes[number], (sender.number, number)
-        arrival_us = self.connection(sender, target).arrival_us(sender.moment_us, packet.size_bytes)
-        self.messages[key] += 1
-        self.bytes_sent[key] += packet.size_bytes
+        is_open = path.is_open
+        if not (self.is_connected(sender, path.receiver) if is_open is None else is_open):
+            return
+        arrival_us = path.connection.arrival_us(sender.moment_us, packet.size_bytes)
+        path.messages += 1
+        path.bytes_sent += packet.size_bytes
         self.kinds[packet.kind] += 1
-        self.trace.add_packet(*key, arrival_us, packet.size_bytes)
-        epoch = self._epochs.get(_pair(sender, target), 0)
-        travelling = (sender, target, packet, epoch)
+        self.trace.add_packet(sender.number, path.receiver.number, arrival_us, packet.size_bytes)
+        travelling = (path, packet, path.pair.epoch)
         self._env.timeout(arrival_us - int(self._env.now), travelling).callbacks.append(self._arrive)
 
     def _arrive(self, event: Any) -> None:
-        sender, target, packet, epoch = event.value
-        if self._epochs.get(_pair(sender, target), 0) == epoch:  # else the connection broke on the way
+        path, packet, epoch = event.value
+        if path.pair.epoch == epoch:  # else the connection broke on the way
+            target = path.receiver
             target.begin(int(self._env.now))
-            target.on_packet(sender.address, packet)
+            target.on_packet(path.sender.address, packet)
+
+    @property
+    def messages(self) -> dict[tuple[int, int], int]:
+        """How many messages each node has sent to each, by their numbers."""
+        return {key: path.messages for key, path in self._all_paths()}
+
+    @property
+    def bytes_sent(self) -> dict[tuple[int, int], int]:
+        """How many bytes each node has sent to each, by their numbers."""
+        return {key: path.bytes_sent for key, path in self._all_paths()}
+
+    def _all_paths(self) -> Iterator[tuple[tuple[int, int], _Path]]:
+        for paths in self._paths.values():
+            for path in paths.values():
+                yield (path.sender.number, path.receiver.number), path
 
     def sever(self, one: Node, other: Node) -> None:
         """Break the connection of two nodes; what is on its way is lost."""
-        self._severed[_pair(one, other)] += 1
-        self._reachable.clear()
-        self._epochs[_pair(one, other)] += 1
+        pair = self._pairs[_pair(one, other)]
+        pair.severed += 1
+        pair.epoch += 1
+        self._forget_paths()
 
     def mend(self, one: Node, other: Node) -> None:
         """Let two nodes connect again; they tell each other where they stand."""
-        pair = _pair(one, other)
-        self._severed[pair] = max(0, self._severed[pair] - 1)
-        self._reachable.clear()
-        if not self._severed[pair]:
+        pair = self._pairs[_pair(one, other)]
+        pair.severed = max(0, pair.severed - 1)
+        self._forget_paths()
+        if not pair.severed:
             self._greet(one, other)
 
     def _greet(self, one: Node, other: Node) -> None:
-        epoch = self._epochs[_pair(one, other)]
+        pair = self._pairs[_pair(one, other)]
+        epoch = pair.epoch
         wait_us = _RECONNECT_ROUND_TRIPS * (
             self.connection(one, other).latency_us + self.connection(other, one).latency_us
         )
 
         def meet() -> None:
-            if self._epochs[_pair(one, other)] == epoch and self.is_connected(one, other):
+            if pair.epoch == epoch and self.is_connected(one, other):
                 for node, peer in ((one, other), (other, one)):
                     node.begin(self.time_us)
                     node.connect(peer)
@@ -286,9 +334,9 @@ class Simulation:
         """Stop a node; what is on its way to it is lost."""
         if node.is_up:
             node.crash()
-            self._reachable.clear()
-            for other in self.nodes:
-                self._epochs[_pair(node, other)] += 1
+            self._forget_paths()
+            for path in self._paths[node.number].values():
+                path.pair.epoch += 1
             self.note(node, "crash", -1)
 
     def restart(self, node: Node, *, is_wiped: bool = False) -> None:
@@ -306,7 +354,7 @@ class Simulation:
             node.forget_votes()
             node.validator.chain = node.chain
         node.restart(self.time_us)
-        self._reachable.clear()
+        self._forget_paths()
         self.note(node, "wiped" if is_wiped else "restart", -1)
         for other in self.nodes:
             if other is not node:
@@ -322,7 +370,7 @@ class Simulation:
     def imported(self, node: Node, block: Block) -> None:
         """Hold a block that is final at a node against what others have."""
         if self._has_rules:
-            self._reachable.clear()
+            self._forget_paths()
         fault = self.agreement.add(node.number, block, node.moment_us)
         self.note(node, "imported", block.header.extra.round, block.header.hash.hex())
         if fault is not None:

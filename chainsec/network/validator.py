@@ -296,12 +296,12 @@ class Validator:
         """Take a message of this height in; whatever it is, only validators of the height are listened to."""
         if not self.is_member or message.author not in self.height.members:
             return
-        {
-            Code.PROPOSAL: self.on_proposal,
-            Code.PREPARE: self._on_vote,
-            Code.COMMIT: self._on_vote,
-            Code.ROUND_CHANGE: self.on_round_change,
-        }[message.code](message)
+        if message.code in {Code.PREPARE, Code.COMMIT}:
+            self._on_vote(message)
+        elif message.code == Code.PROPOSAL:
+            self.on_proposal(message)
+        else:
+            self.on_round_change(message)
 
     def on_proposal(self, message: Message) -> None:
         """Take a proposal for this round or a later one; a later one is gone to if it is justified."""
