@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 __all__ = ["bench_app"]
 
+PER_TURN = 10
+"""Fewer transactions than this cannot be timed."""
+
 bench_app = typer.Typer(help="Measure speed, beside others in the same run.", no_args_is_help=True)
 
 FileOption = Annotated[
@@ -117,6 +120,30 @@ def lookups(
     _check_target(json_path)
     with open_progress("bench lookups") as progress:
         found = bench_lookups(blocks=blocks, events=events, has_slow_peers=slow_peers, on_step=progress.on_step)
+    _show(found, json_path)
+
+
+@bench_app.command("network")
+def network(
+    *,
+    transactions: Annotated[int, typer.Option(min=PER_TURN, help="In a round, for each way.")] = 1_000,
+    rounds: Annotated[int, typer.Option(min=1, help="Each way takes a turn in every round; medians are shown.")] = 3,
+    blocks: Annotated[int, typer.Option(min=1, help="Empty blocks for each number of validators.")] = 20,
+    json_path: FileOption = None,
+) -> None:
+    """What simulated validators cost this machine: beside one engine on the same transactions, and by their number.
+
+    Four validators that each execute every block, four that share one execution, and 4, 7, 16, 40 and 100 validators on
+    empty blocks. Takes about two minutes.
+
+    Example: chainsec bench network --json network.json
+    """
+    from chainsec.app.terminal import open_progress  # noqa: PLC0415 - --help stays fast
+    from chainsec.bench.networks import bench_network  # noqa: PLC0415 - --help stays fast
+
+    _check_target(json_path)
+    with open_progress("bench network") as progress:
+        found = bench_network(transactions=transactions, rounds=rounds, blocks=blocks, on_step=progress.on_step)
     _show(found, json_path)
 
 

@@ -135,3 +135,25 @@ def soak(
     typer.echo(f"{count} schedules, {blocks:,} blocks agreed on, {broken} that forked or stalled")
     if broken:
         raise typer.Exit(1)
+
+
+@network_app.command("calibrate")
+def calibrate() -> None:
+    """Hold the simulator against published figures of real Besu networks, at the same settings.
+
+    The machine's speed was read from the first set; the second is a prediction. Takes about a minute.
+
+    Example: chainsec network calibrate
+    """
+    from rich.console import Console  # noqa: PLC0415 - --help stays fast
+
+    from chainsec.app.network_tables import list_comparisons  # noqa: PLC0415 - --help stays fast
+    from chainsec.app.terminal import lay_out, open_progress  # noqa: PLC0415 - --help stays fast
+    from chainsec.network.calibration import compare_with_published  # noqa: PLC0415 - --help stays fast
+
+    with open_progress("calibrate") as progress:
+        found = compare_with_published(progress.on_step)
+    console = Console(highlight=False)
+    for table in list_comparisons(found):
+        console.print(lay_out(table, console.width))
+        console.print()

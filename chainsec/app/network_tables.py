@@ -11,11 +11,12 @@ from chainsec.app.table import Table
 from chainsec.app.wording import amount, count, data_size
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
+    from chainsec.network.calibration import Comparison
     from chainsec.network.report_schema import NetworkReport, Spread, VariantReport
 
-__all__ = ["compare_variants", "list_nodes", "list_reasons"]
+__all__ = ["compare_variants", "list_comparisons", "list_nodes", "list_reasons"]
 
 _MOST_NODES = 20
 
@@ -77,3 +78,17 @@ def list_reasons(variant: VariantReport) -> Table:
     """Return a table of what a variant's nodes refused, and why."""
     rows = [(reason, count(times)) for reason, times in variant.rejected.items()]
     return Table("refused", ("", "times"), rows, frozenset({1}))
+
+
+def list_comparisons(found: Sequence[Comparison]) -> list[Table]:
+    """Return a table for each source: the published figure, the simulator's, and how far that is off."""
+    tables = []
+    for source in dict.fromkeys(each.source for each in found):
+        rows = [
+            (each.setting, each.unit, amount(each.published), amount(each.simulated), f"{each.error:+.0%}")
+            for each in found
+            if each.source == source
+        ]
+        head = ("setting", "unit", "published", "simulated", "error")
+        tables.append(Table(source, head, rows, frozenset({2, 3, 4})))
+    return tables

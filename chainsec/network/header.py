@@ -92,9 +92,10 @@ class Header:
         return self.with_extra(replace(self.extra, round=round_, seals=()))
 
     def sealed(self, seals: Sequence[bytes]) -> Header:
-        """Return the header with commit seals; its hashes do not cover them and stay."""
+        """Return the header with commit seals; its hashes do not cover them and stay, but for the first block's."""
         sealed = self.with_extra(replace(self.extra, seals=tuple(seals)))
-        sealed.__dict__.update(hash=self.hash, seal_hash=self.seal_hash)
+        if self.block_number:
+            sealed.__dict__.update(hash=self.hash, seal_hash=self.seal_hash)
         return sealed
 
     def with_extra(self, extra: ExtraData) -> Header:

@@ -253,8 +253,8 @@ def _incidents(network: Simulation) -> list[Incident]:
 
 
 def _matrix(network: Simulation) -> tuple[tuple[int, ...], ...]:
-    numbers = range(len(network.nodes))
-    return tuple(tuple(network.messages[sender, receiver] for receiver in numbers) for sender in numbers)
+    numbers, messages = range(len(network.nodes)), network.messages
+    return tuple(tuple(messages.get((sender, receiver), 0) for receiver in numbers) for sender in numbers)
 
 
 def _flatten(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -155,7 +155,12 @@ class Validator:
         chain: its own chain.
         surroundings: the machine.
         settings: the network's.
+
+    ``round`` is the current one, None while the next block is not due; ``round_number`` is -1 then.
     """
+
+    round: _Round | None
+    round_number: int
 
     def __init__(self, account: Account, chain: Chain, surroundings: Surroundings, settings: QbftSettings) -> None:
         self.account = account
@@ -168,22 +173,21 @@ class Validator:
         head = self.chain.head
         restores = self.settings.restores_prepared_round
         self.height = Height(head.block_number + 1, self.chain.validators, head.coinbase, restores)
-        self.round: _Round | None = None
+        self._set_round(None)
         self._certificate: _Certificate | None = None
         self._early: dict[int, _Round] = {}
         self._round_changes: dict[int, dict[Address, Message]] = {}
         self._answered: set[int] = set()
         self._rounds_of: dict[Address, int] = {}
 
+    def _set_round(self, round_: _Round | None) -> None:
+        self.round = round_
+        self.round_number = -1 if round_ is None else round_.number
+
     @property
     def is_member(self) -> bool:
         """Whether this validator has a vote at the height."""
         return self.account.address in self.height.members
-
-    @property
-    def round_number(self) -> int:
-        """The current round; -1 while the next block is not due."""
-        return -1 if self.round is None else self.round.number
 
     def remember(self) -> Memory:
         """Return what goes to disk where votes are kept."""
@@ -232,7 +236,7 @@ class Validator:
         """Look again a block period later; nobody has to propose until then."""
         empty_at_us = (self.chain.head.timestamp + self.settings.empty_block_period_s) * _SECOND_US
         self.surroundings.set_round_timer(None)
-        self.round = None
+        self._set_round(None)
         self.surroundings.set_block_timer(min(empty_at_us + 1, now_us + self.settings.block_period_s * _SECOND_US))
 
     def on_round_timer(self) -> None:
@@ -242,7 +246,7 @@ class Validator:
             self._change_round(self.round.number + 1)
 
     def _enter_round(self, number: int) -> None:
-        self.round = self._early.pop(number, None) or _Round(number)
+        self._set_round(self._early.pop(number, None) or _Round(number))
         self._early = {later: votes for later, votes in self._early.items() if later > number}
         self._round_changes = {later: sent for later, sent in self._round_changes.items() if later >= number}
         self.surroundings.set_round_timer(round_timeout_us(self.settings.request_timeout_s, number))
