@@ -7,51 +7,38 @@ tables' contents (``report_tables``), files (``report``).
 
 from __future__ import annotations
 
-from importlib.resources import files
 from typing import TYPE_CHECKING
 
 from chainsec.app import findings, report_charts, report_tables, wording
+from chainsec.app.markup import page, prose, section
 from chainsec.app.report_network import network_conditions, network_facts, network_sentence, network_times
 from chainsec.app.wording import escape
 from chainsec.scenarios.report_schema import deterministic_digest
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from chainsec.app.report_charts import Figure
-    from chainsec.app.table import Table
     from chainsec.scenarios.report_schema import Report
-
-_POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 
 
 def render_report(report: Report) -> str:
     """Return ``report`` as a self-contained page, the same text for equal reports."""
-    style = (files("chainsec.app") / "templates" / "report.css").read_text(encoding="utf-8")
-    title = escape(f"ChainSec report: {report.run.name}")
+    title = f"ChainSec report: {report.run.name}"
     sections = [
-        _section(
+        section(
             "Who is stopped", _who(report), report_charts.quality_figures(report), [report_tables.comparison(report)]
         ),
-        _section("What happens over time", _when(report), report_charts.time_figures(report), []),
+        section("What happens over time", _when(report), report_charts.time_figures(report), []),
         *_network(report),
-        _section("What it costs", _what(report), report_charts.cost_figures(report), [report_tables.gas(report)]),
-        _section("All figures", "", [], report_tables.all_figures(report)),
+        section("What it costs", _what(report), report_charts.cost_figures(report), [report_tables.gas(report)]),
+        section("All figures", "", [], report_tables.all_figures(report)),
     ]
-    return (
-        f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8"/>\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}"/>\n'
-        f'<meta name="viewport" content="width=device-width, initial-scale=1"/>\n'
-        f"<title>{title}</title>\n<style>{style}</style>\n</head>\n<body>\n{_header(report)}\n"
-        f"<main>\n{''.join(sections)}</main>\n{_footer(report)}\n</body>\n</html>\n"
-    )
+    return page(title, _header(report), sections, _footer(report))
 
 
 def _network(report: Report) -> list[str]:
     if report.network is None:
         return []
     tables = [network_times(report), network_conditions(report), network_facts(report)]
-    return [_section("How fast on the network", network_sentence(report), [], tables)]
+    return [section("How fast on the network", network_sentence(report), [], tables)]
 
 
 def _header(report: Report) -> str:
@@ -59,16 +46,12 @@ def _header(report: Report) -> str:
     where = f"{run.kind}, seed {run.seed}, {run.engine}"
     when = wording.moment(run.started_at_s, has_clock=run.has_clock)
     span = f"{wording.amount(run.days)} simulated days from {when} UTC" if run.has_clock else "a log without times"
-    found = "".join(f"<li>{_prose(sentence)}</li>" for sentence in findings.findings(report))
+    found = "".join(f"<li>{prose(sentence)}</li>" for sentence in findings.findings(report))
     return (
         f'<header>\n<p class="brand">ChainSec report: {escape(run.name)} ({escape(where)}; {escape(span)})</p>\n'
-        f"<h1>{_prose(findings.headline(report))}</h1>\n{_tiles(report)}\n"
+        f"<h1>{prose(findings.headline(report))}</h1>\n{_tiles(report)}\n"
         f'<ul class="findings">{found}</ul>\n</header>'
     )
-
-
-def _prose(text: str) -> str:
-    return escape(text, 400).replace(" %", "\u00a0%")
 
 
 def _tiles(report: Report) -> str:
@@ -163,39 +146,6 @@ def _what(report: Report) -> str:
         f"{wording.count(report.cost.gas_total)} gas in {wording.plural(report.cost.transactions, 'transaction')} "
         f"and {wording.plural(report.audit.blocks, 'block')}."
     )
-
-
-def _section(title: str, lead: str, figures: Sequence[Figure], tables: Sequence[Table]) -> str:
-    paragraph = f'<p class="lead">{escape(lead, 400)}</p>' if lead else ""
-    plots = f'<div class="plots">{"".join(map(_figure, figures))}</div>' if figures else ""
-    return f"<section>\n<h2>{escape(title)}</h2>\n{paragraph}{plots}{''.join(map(_table, tables))}</section>\n"
-
-
-def _figure(figure: Figure) -> str:
-    data = f"<details><summary>Figures</summary>{_table(figure.table)}</details>" if figure.table else ""
-    return (
-        f"<figure><h3>{escape(figure.title)}</h3>{figure.svg}"
-        f"<figcaption>{escape(figure.caption, 400)}</figcaption>{data}</figure>\n"
-    )
-
-
-def _table(table: Table) -> str:
-    if not table.rows:
-        return ""
-    kinds = [' class="number"' if i in table.numbers else "" for i in range(len(table.head))]
-    head = "".join(f'<th scope="col"{kind}>{escape(name)}</th>' for name, kind in zip(table.head, kinds, strict=True))
-    body = "".join(_row(row, kinds) for row in table.rows)
-    note = f'<p class="lead">{escape(table.note, 400)}</p>' if table.note else ""
-    return (
-        f'<div class="scroll"><table><caption>{escape(table.title)}</caption>'
-        f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>{note}\n"
-    )
-
-
-def _row(row: Sequence[str], kinds: Sequence[str]) -> str:
-    cells = "".join(f"<td{kind}>{escape(cell)}</td>" for cell, kind in zip(row[1:], kinds[1:], strict=True))
-    part = ' class="part"' if row[0].startswith(" ") else ""
-    return f'<tr><th scope="row"{part}>{escape(row[0].strip())}</th>{cells}</tr>\n'
 
 
 def _footer(report: Report) -> str:

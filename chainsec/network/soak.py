@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 __all__ = ["draw_schedule", "play_schedule"]
 
-_CALM_S = 24
+_CALM_S = 20
 """What is drawn has ended by then, but for nodes that lie or stay down."""
-_END_S = 60
+_END_S = 48
 
 
 def draw_schedule(number: int) -> NetworkScenario:
