@@ -118,9 +118,9 @@ def demo(
     a development node, whose mining the run takes over; it needs a chain of its own there. With --validators the
     chain is a simulated network's, and the report says how long a revocation takes and what slips through until then.
 
-    Examples: chainsec demo --seed 7 --run runs/hospital
+    On a network: chainsec demo --validators 4 --links wan
 
-    chainsec demo --validators 4 --links wan
+    Example: chainsec demo --seed 7 --run runs/hospital
     """
     from chainsec.scenarios.network_run import NetworkTerms  # noqa: PLC0415 - --help stays fast
     from chainsec.scenarios.run import demo_scenario  # noqa: PLC0415 - --help stays fast

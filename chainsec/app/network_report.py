@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from chainsec.network.report_schema import NetworkReport
+    from chainsec.network.report_schema import NetworkReport, VariantReport
     from chainsec.network.trace import Event
 
 __all__ = ["SCENARIO_NAME", "TRACE_NAME", "show_network", "write_network"]
@@ -65,9 +65,12 @@ def show_network(report: NetworkReport, directory: Path, *, as_json: bool) -> No
         typer.echo(json.dumps(report.model_dump(mode="json"), indent=2))
         return
     console = Console(highlight=False)
-    console.print(lay_out(compare_variants(report), console.width))
-    for variant in report.variants:
+    first, *others = report.variants
+    pairs: list[tuple[VariantReport, ...]] = [(first, other) for other in others] or [(first,)]
+    for pair in pairs:  # more columns do not fit
+        console.print(lay_out(compare_variants(report, pair), console.width))
         console.print()
+    for variant in report.variants:
         console.print(lay_out(list_nodes(variant), console.width))
         if variant.rejected:
             console.print(lay_out(list_reasons(variant), console.width))

@@ -29,8 +29,9 @@ def _rounds(variant: VariantReport) -> str:
     return ", ".join(f"{blocks} in {round_}" for round_, blocks in variant.rounds.items()) or "none"
 
 
-def compare_variants(report: NetworkReport) -> Table:
-    """Return a table with a row for each figure and a column for each variant."""
+def compare_variants(report: NetworkReport, variants: Sequence[VariantReport] | None = None) -> Table:
+    """Return a table with a row for each figure and a column for each variant, of all or of those that are given."""
+    variants = report.variants if variants is None else variants
     rows: list[tuple[str, Callable[[VariantReport], str]]] = [
         ("outcome", lambda variant: variant.outcome),
         ("blocks", lambda variant: count(variant.height)),
@@ -47,9 +48,9 @@ def compare_variants(report: NetworkReport) -> Table:
         ("heights with two blocks", lambda variant: count(len(variant.violations))),
         ("each block executed", lambda variant: "once for all" if variant.is_execution_shared else "by every node"),
     ]
-    body = [(name, *(show(variant) for variant in report.variants)) for name, show in rows]
-    columns = range(1, len(report.variants) + 1)
-    return Table(report.name, ("", *(variant.name for variant in report.variants)), body, frozenset(columns))
+    body = [(name, *(show(variant) for variant in variants)) for name, show in rows]
+    columns = range(1, len(variants) + 1)
+    return Table(report.name, ("", *(variant.name for variant in variants)), body, frozenset(columns))
 
 
 def list_nodes(variant: VariantReport) -> Table:

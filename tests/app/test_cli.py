@@ -23,6 +23,14 @@ COMMANDS = [
     "bench engine",
     "bench decisions",
     "bench lookups",
+    "bench network",
+    "network run",
+    "network scenarios",
+    "network soak",
+    "network calibrate",
+    "network export besu",
+    "deploy",
+    "agent",
 ]
 
 
