@@ -190,8 +190,8 @@ def first_problem(error: ValidationError) -> str:
     key = ".".join(str(part) for part in problem["loc"])
     if problem["type"] == "extra_forbidden":
         return f"unknown key {key!r}"
-    if problem["type"] == "value_error" and not key:  # a rule between keys names them itself
-        return problem["msg"].removeprefix("Value error, ")
+    if problem["type"] == "value_error":  # a rule between keys names them itself
+        return f"{key}.".lstrip(".") + problem["msg"].removeprefix("Value error, ")
     return f"{key}: {problem['msg']} (got {problem['input']!r})"
 
 

@@ -5,6 +5,7 @@ Layer: app. Not here: playing (``chainsec.network``), files for a real network (
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -35,7 +36,7 @@ def run(
     scenario: Annotated[str, typer.Argument(metavar="SCENARIO", help="A TOML file, or the name of a shipped one.")],
     *,
     seed: Annotated[
-        int | None, typer.Option(min=0, help="Every key and every random choice follows from it; else the file's.")
+        int | None, typer.Option(help="Every key and every random choice follows from it; else the file's.")
     ] = None,
     run_directory: Annotated[
         Path | None, typer.Option("--run", metavar="DIR", help="Where report.json, report.html and the trace go.")
@@ -50,14 +51,13 @@ def run(
 
     Example: chainsec network run one-of-five-down --run runs/five
     """
-    from chainsec.app.network_report import show_network, write_network  # noqa: PLC0415 - --help stays fast
+    from chainsec.app.network_report import check_directory, show_network, write_network  # noqa: PLC0415 - as below
     from chainsec.app.terminal import open_progress  # noqa: PLC0415 - --help stays fast
     from chainsec.network.scenario import load_scenario  # noqa: PLC0415 - --help stays fast
 
-    found, path = load_scenario(scenario)
-    if seed is not None:
-        found = found.model_copy(update={"seed": seed})
+    found, path = load_scenario(scenario, seed)
     directory = run_directory or Path("runs") / f"network-{path.stem}-{found.seed}"
+    check_directory(directory)
     with open_progress(found.name, is_quiet=as_json) as progress:
         report, traces = _play(found, path, scenario, progress)
     write_network(directory, report, traces, path)
@@ -73,19 +73,23 @@ def _play(
     from chainsec.network.run import play_scenario  # noqa: PLC0415 - --help stays fast
     from chainsec.scenarios.request_times import read_times  # noqa: PLC0415 - --help stays fast
 
-    times_s = read_times(scenario.load.log, scenario.load.mapping, path.parent) if scenario.load.log else ()
     measured: list[VariantReport] = []
     traces: list[Sequence[Event]] = []
+    logs = {
+        variant.load: read_times(variant.load.log, variant.load.mapping, path.parent)
+        for _, variant in scenario.variants()
+        if variant.load.log is not None
+    }
     for title, variant in scenario.variants():
         total = round(variant.duration_s)
 
         def note(time_s: float, title: str = title, total: int = total) -> None:
             progress.on_step(title, round(time_s), total)
 
-        played = play_scenario(variant, path.parent, times_s=times_s, on_time=note)
+        played = play_scenario(variant, path.parent, times_s=logs.get(variant.load, ()), on_time=note)
         measured.append(measure_variant(title, played))
         traces.append(played.network.trace.events)
-    replay = f"chainsec network run {name} --seed {scenario.seed}"
+    replay = f"chainsec network run {shlex.quote(name)} --seed {scenario.seed}"
     return write_report(scenario, measured, replay=replay, version=__version__), traces
 
 

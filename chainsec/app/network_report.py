@@ -28,11 +28,24 @@ if TYPE_CHECKING:
     from chainsec.network.report_schema import NetworkReport, VariantReport
     from chainsec.network.trace import Event
 
-__all__ = ["SCENARIO_NAME", "TRACE_NAME", "show_network", "write_network"]
+__all__ = ["SCENARIO_NAME", "TRACE_NAME", "check_directory", "show_network", "write_network"]
 
 SCENARIO_NAME = "scenario.toml"
 TRACE_NAME = "trace.jsonl.gz"
 _LONGEST_LINE = 1_000
+
+
+def check_directory(directory: Path) -> None:
+    """Look whether a run may be written into ``directory``, before it is played.
+
+    Raises:
+        BadInput: it holds something else.
+        OSError: it is none, or cannot be read.
+    """
+    ours = {JSON_NAME, PAGE_NAME, TRACE_NAME, SCENARIO_NAME}
+    other = sorted(path.name for path in directory.iterdir() if path.name not in ours) if directory.exists() else []
+    if other:
+        raise BadInput(f"{directory}: holds something else than a network's run: {other[0]}", path=str(directory))
 
 
 def write_network(directory: Path, report: NetworkReport, traces: Sequence[Sequence[Event]], scenario: Path) -> None:
@@ -42,9 +55,7 @@ def write_network(directory: Path, report: NetworkReport, traces: Sequence[Seque
         BadInput: the directory holds something else.
         OSError: it cannot be written.
     """
-    ours = {JSON_NAME, PAGE_NAME, TRACE_NAME, SCENARIO_NAME}
-    if directory.exists() and any(path.name not in ours for path in directory.iterdir()):
-        raise BadInput(f"{directory}: holds something else than a network's run", path=str(directory))
+    check_directory(directory)
     directory.mkdir(parents=True, exist_ok=True)
     write_atomically(directory / SCENARIO_NAME, scenario.read_bytes())
     write_atomically(directory / TRACE_NAME, _pack(report, traces))

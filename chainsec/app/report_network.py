@@ -68,7 +68,7 @@ def network_times(report: Report) -> Table:
 def network_conditions(report: Report) -> Table:
     """Return the same for the network's other conditions, as probes find it."""
     network = report.network
-    head = ("", "grant, s: median", "99 %", "revoke, s: median", "99 %", "revoke, blocks: 99 %", "nodes cut off")
+    head = ("", "grant, s", "99 %", "revoke, s", "99 %", "blocks", "cut off")
     if network is None:
         return Table("With something wrong", head, [])
     rows = []
@@ -77,9 +77,10 @@ def network_conditions(report: Report) -> Table:
             wording.percentiles(values) for values in (found.grant_s, found.revoke_s, found.revoke_blocks)
         )
         cut_off = wording.count(found.cut_off_nodes)
-        rows.append((found.means, grant[0], grant[2], revoke[0], revoke[2], blocks[2], cut_off))
+        rows.append((found.name, grant[0], grant[2], revoke[0], revoke[2], blocks[2], cut_off))
+    meanings = "; ".join(f"{found.name}: {found.means}" for found in network.conditions)
     note = (
-        "Probes: small transactions at random points of time, on the same validators and links. A gateway beside a "
+        f"{meanings[:1].upper()}{meanings[1:]}. Probes: small transactions at random points of time, on the same validators and links. A gateway beside a "
         "node that is cut off learns of no revocation until the partition ends: it has to refuse by itself once its "
         "node's newest block is older than it trusts."
     )

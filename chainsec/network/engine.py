@@ -166,12 +166,11 @@ class NetworkEngine(LocalEngine):
         return self.head()
 
     def _wait_for_all(self, height: int) -> None:
-        """Let time pass until every connected node has a block; a node that is cut off is not waited for."""
-        network = self.network
+        """Let time pass until every node has a block that can have it; a node that is cut off is not waited for."""
+        network, here = self.network, self._node()
+        within = [node for node in network.nodes if node is here or network.is_connected(here, node)]
         deadline_us = network.time_us + _SECOND_US
-        while network.time_us < deadline_us and any(
-            node.is_up and node.chain.height < height for node in network.nodes
-        ):
+        while network.time_us < deadline_us and any(node.is_up and node.chain.height < height for node in within):
             network.run_until(network.time_us + _STEP_US)
 
     def _take_over(self) -> list[Block]:

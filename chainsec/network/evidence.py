@@ -9,7 +9,9 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from chainsec.errors import AuditFailed
+from chainsec.ledger.local import LocalEngine
 from chainsec.network.blockrules import check_header, check_seals
+from chainsec.network.founding import founding_blocks
 from chainsec.network.header import Header
 from chainsec.network.rlpitems import decode_strictly
 from chainsec.network.votes import Tally
@@ -35,7 +37,10 @@ def read_headers(content: bytes) -> list[Header]:
 
 
 def _read(content: bytes) -> Iterator[Header]:
-    for number, line in enumerate(content.split(b"\n")[:-1], 1):
+    *lines, rest = content.split(b"\n")
+    if rest:
+        raise AuditFailed(f"headers: line {len(lines) + 1}: does not end", line=len(lines) + 1)
+    for number, line in enumerate(lines, 1):
         try:
             header = Header.from_items(decode_strictly(bytes.fromhex(line.decode()), "header"))
         except (ValueError, UnicodeDecodeError) as error:
@@ -49,7 +54,8 @@ def check_headers(headers: Sequence[Header], engine: Engine, *, block_period_s: 
     """Hold sealed headers against a chain that was executed: parents, rules, seals, states, transactions.
 
     Args:
-        headers: the first is the block that the validators began on, unsealed; each of the others was agreed on.
+        headers: the first is the block that the validators began on, unsealed, as it follows from the blocks before it;
+            each of the others was agreed on.
         engine: the chain, which has to end with the last of them.
         block_period_s: the network's.
         epoch_blocks: the network's.
@@ -62,6 +68,7 @@ def check_headers(headers: Sequence[Header], engine: Engine, *, block_period_s: 
     """
     if not headers or headers[-1].block_number != engine.head().number:
         raise AuditFailed("headers: do not end where the chain ends")
+    _check_founding(headers[0], engine)
     tally, seals = Tally(headers[0].extra.validators, epoch_blocks=epoch_blocks), 0
     for parent, header in pairwise(headers):
         fault = check_header(
@@ -82,3 +89,13 @@ def check_headers(headers: Sequence[Header], engine: Engine, *, block_period_s: 
                 f"block {header.block_number}: the validators agreed on another state", block=header.block_number
             )
     return seals
+
+
+def _check_founding(first: Header, engine: Engine) -> None:
+    assert isinstance(engine, LocalEngine)
+    laid = founding_blocks(engine, first.extra.validators, first.block_number)[-1].header
+    if laid.encoded != first.encoded:
+        raise AuditFailed(
+            f"block {first.block_number}: header: is not one that validators can have begun on",
+            block=first.block_number,
+        )

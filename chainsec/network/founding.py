@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from chainsec.network.execution import Executor
     from chainsec.primitives import Address
 
-__all__ = ["Founding", "found_empty", "found_on"]
+__all__ = ["Founding", "found_empty", "found_on", "founding_blocks"]
 
 
 @dataclass(frozen=True)
@@ -52,9 +52,15 @@ def found_empty(genesis: Genesis, validators: Sequence[Address], executor: Execu
 
 def found_on(engine: LocalEngine, validators: Sequence[Address]) -> Founding:
     """Return a founding on everything that stands in ``engine``: its blocks, under headers as validators write them."""
+    blocks = founding_blocks(engine, validators, engine.height)
+    return Founding(blocks, engine.genesis, tuple(_state_nodes(engine)))
+
+
+def founding_blocks(engine: LocalEngine, validators: Sequence[Address], height: int) -> tuple[Block, ...]:
+    """Return the blocks of ``engine`` up to ``height``, under headers as validators write them, unsealed."""
     extra = ExtraData(tuple(sorted(validators)))
     blocks: list[Block] = []
-    for number in range(engine.height + 1):
+    for number in range(height + 1):
         sealed = engine.sealed_block(number)
         found = sealed.header
         header = Header(
@@ -72,7 +78,7 @@ def found_on(engine: LocalEngine, validators: Sequence[Address]) -> Founding:
             parent_beacon_block_root=None if number else bytes(32),
         )
         blocks.append(Block(header, tuple(transaction.encode() for transaction in sealed.transactions)))
-    return Founding(tuple(blocks), engine.genesis, tuple(_state_nodes(engine)))
+    return tuple(blocks)
 
 
 def _state_nodes(engine: LocalEngine) -> list[tuple[bytes, bytes]]:

@@ -95,7 +95,7 @@ class Load(Settings):
     @model_validator(mode="after")
     def _check_log(self) -> Self:
         if (self.kind == "log") != (self.log is not None):
-            raise ValueError(f"load.log: kind is {self.kind!r} and log is {self.log!r}: one needs the other")
+            raise ValueError(f"log: kind is {self.kind!r} and log is {self.log!r}: one needs the other")
         return self
 
 
@@ -240,11 +240,11 @@ class NetworkScenario(Settings):
             BadInput: no such matrix, or a region or a pair is missing in it.
         """
         matrix = load_matrix(self.network.matrix, folder)
-        named = set(self.network.regions)
-        for fault in self.fault:
-            named |= {*fault.senders, *fault.receivers}
-        matrix.require(sorted(named), "network.regions")
-        matrix.require(self.places(matrix), "network.regions")
+        matrix.require([*self.network.regions, *self.places(matrix)], "network.regions")
+        for place, fault in enumerate(self.fault):
+            for key in ("senders", "receivers"):
+                for region in getattr(fault, key):
+                    matrix.require([region], f"fault.{place}.{key}")
         return matrix
 
     def places(self, matrix: Matrix) -> tuple[str, ...]:
@@ -288,10 +288,14 @@ def shipped_scenarios() -> dict[str, Path]:
     return {path.stem: path for path in sorted(folder.glob("*.toml"))}
 
 
-def load_scenario(name: str) -> tuple[NetworkScenario, Path]:
+def load_scenario(name: str, seed: int | None = None) -> tuple[NetworkScenario, Path]:
     """Return a scenario that ships with the package, or one from a TOML file, and the file.
 
     Its variants, its matrix and its regions are checked too.
+
+    Args:
+        name: of a shipped one, or a path.
+        seed: takes the place of the file's.
 
     Raises:
         BadInput: no such scenario.
@@ -305,7 +309,7 @@ def load_scenario(name: str) -> tuple[NetworkScenario, Path]:
         raise BadInput(f"{name}: no such file, and no scenario of that name; there are {known}") from error
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(f"{path}: {error}", path=str(path)) from error
-    scenario = _validated(content, str(path))
+    scenario = _validated(content if seed is None else content | {"seed": seed}, str(path))
     try:
         for _, variant in scenario.variants():
             variant.matrix(path.parent)

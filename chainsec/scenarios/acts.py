@@ -6,7 +6,9 @@ off-chain records fit it (``evidence``).
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import Counter
+from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 from chainsec.chain_agent import filings_of
@@ -208,6 +210,15 @@ class Acts:
     def time_of(self, block: int) -> int:
         """Return the time of a block, Unix seconds; the last one's where there is none."""
         return self._engine.block(min(block, self._head)).timestamp
+
+    def next_filled(self, block: int) -> int | None:
+        """Return the first block after ``block`` that holds transactions; None where only empty ones follow."""
+        place = bisect_right(self._filled, block)
+        return self._filled[place] if place < len(self._filled) else None
+
+    @cached_property
+    def _filled(self) -> list[int]:
+        return [number for number in range(self._head + 1) if self._engine.block(number).transaction_hashes]
 
     @property
     def head(self) -> int:

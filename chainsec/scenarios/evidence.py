@@ -213,7 +213,8 @@ class Evidence:
         if observed is not None and (record["requester"], record["asset"]) != (observed.requester, observed.asset):
             return "requester or asset are not those of its request"
         block, time_s = record["block"], record["time_s"] + self._time_offset_s
-        if self._has_clock and block < self._acts.head and self._acts.time_of(block + 1) < time_s - self._view_lag_s:
+        following = self._acts.next_filled(block)  # empty blocks, as validators make them, change nothing
+        if self._has_clock and following and self._acts.time_of(following) < time_s - self._view_lag_s:
             return f"names block {block}, though later ones stood by then"
         request, scope = self._acts.requests[record["request"]], Scope[record["action"].upper()]
         basis, until_s = self._standing.basis(request, scope, block)

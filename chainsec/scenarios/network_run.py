@@ -53,7 +53,6 @@ class NetworkTerms:
 
     Raises:
         ConfigError: a value out of range, or a condition that so few validators cannot be in.
-        BadInput: the matrix cannot be read.
     """
 
     validators: int
@@ -74,10 +73,10 @@ class NetworkTerms:
                 "at least 4 are needed",
                 field="condition",
             )
-        load_matrix(self.links)
 
     def settings(self) -> dict[str, Any]:
-        """Return what goes into the run's settings."""
+        """Return what goes into the run's settings. Raises: BadInput: the matrix cannot be read."""
+        load_matrix(self.links)  # here, before anything is written: who audits the run later need not have the file
         return asdict(self)
 
     def plan(self, config: Config) -> NetworkPlan:
@@ -109,10 +108,10 @@ def measure_network(
     network = engine.network
     acted = [seen for seen in play.threats if seen.response.action != "alert" and seen.acted_block in sent]
     cut = [sent[seen.acted_block] for seen in acted]
-    conditions = []
-    for done, name in enumerate(CONDITIONS if most_faulty(terms.validators) else ["healthy"], 1):
+    names, conditions = list(CONDITIONS) if most_faulty(terms.validators) else ["healthy"], []
+    for done, name in enumerate(names, 1):
         conditions.append(_probe(engine.plan_without_condition, name))
-        on_step("conditions", done, len(CONDITIONS))
+        on_step("conditions", done, len(names))
     return NetworkPart(
         validators=terms.validators,
         links=terms.links,

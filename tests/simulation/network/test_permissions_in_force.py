@@ -1,4 +1,4 @@
-"""NodePermissions on a network: who may transact, connect and validate, at every block by the rules as of its parent."""
+"""NodePermissions on a network: who may transact, connect and validate, by the rules as of each block's parent."""
 
 import pytest
 
@@ -148,7 +148,7 @@ def test_without_rules_the_same_proposer_harms_nobody_and_its_transaction_stands
 
 
 def test_a_new_node_syncs_a_chain_whose_rules_changed_on_the_way(ruled):
-    """Blocks hold transactions of accounts that were removed later; who comes late executes them by the rules of then."""
+    """Old blocks hold transactions of accounts that were removed later."""
     late = ruled.nodes[4]
     ruled.network.crash(late)
     senders = ruled.traffic._senders

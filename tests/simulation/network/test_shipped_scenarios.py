@@ -55,7 +55,7 @@ def test_on_a_healthy_wan_every_block_is_agreed_on_in_its_first_round(shipped_sc
 
 class TestOneOfFiveDown:
     def test_three_blocks_in_time_and_one_after_a_whole_timeout_again_and_again(self, shipped_scenario, play):
-        found = play(shipped_scenario("one-of-five-down", duration_s=80, load__rate_per_s=1))
+        found = play(shipped_scenario("one-of-five-down", duration_s=95, load__rate_per_s=1))
         assert found.outcome == "agreed"
         shown = gaps(found, since_s=22)
         late = [place for place, (round_, _) in enumerate(shown) if round_]
@@ -201,7 +201,8 @@ def test_forgotten_votes_fork_the_network_and_votes_kept_on_disk_do_not(shipped_
     kept = play(shipped_scenario("forgotten-votes", "votes kept on disk", duration_s=40, load__rate_per_s=2))
     assert kept.outcome == "agreed"
     assert kept.violations == ()
-    assert kept.blocks[3].round > 0, "the fourth block is agreed on again, in a later round"
+    rounds_of_fourth = {span.round for span in kept.spans if span.height == 4 and span.ends_final}
+    assert {0, 1} <= rounds_of_fourth, "the same block is agreed on again by those who had not seen it final"
 
 
 CALM = {0: 0, 1: 0, 2: 0, 3: 0}
@@ -252,11 +253,13 @@ def test_a_proposer_that_nobody_can_follow_loses_its_turns_to_timeouts_and_nothi
 
 
 def test_a_silent_validator_says_nothing_of_its_own(shipped_scenario, play):
-    found = play(shipped_scenario("byzantine-silence", duration_s=12, load__rate_per_s=2, network__has_gossip=False))
-    assert found.nodes[1].proposed == 0
+    scenario = shipped_scenario("byzantine-silence", duration_s=12, load__entry=0, network__has_gossip=False)
+    found = play(scenario)
     assert found.outcome == "agreed"
-    sent = found.message_matrix[1]
-    assert sum(sent) < min(sum(row) for place, row in enumerate(found.message_matrix) if place != 1) / 4
+    assert (found.nodes[1].proposed, found.nodes[1].timeouts) == (0, 0)
+    assert found.message_matrix[1] == (0, 0, 0, 0)
+    assert all(row[1] for row in found.message_matrix if row[0] or row[3]), "the others talk to it"
+    assert found.nodes[1].height == found.height, "it listens"
 
 
 def test_of_two_blocks_that_an_equivocator_proposes_at_most_one_becomes_final(shipped_scenario, play):
@@ -264,6 +267,5 @@ def test_of_two_blocks_that_an_equivocator_proposes_at_most_one_becomes_final(sh
     assert found.outcome == "agreed"
     assert found.violations == ()
     assert sum(incident.event == "equivocated" for incident in found.incidents) >= 2
-    assert set(found.rejected) <= {"prepare: it is for another block", "commit: it is for another block"}
-    assert found.rejected
-    assert [node.height for node in found.nodes] == [found.height] * 4
+    assert set(found.rejected) == {"prepare: it is for another block", "commit: it is for another block"}
+    assert min(node.height for node in found.nodes) >= found.height - 1

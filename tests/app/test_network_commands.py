@@ -1,0 +1,340 @@
+"""``chainsec network``: what it writes and prints, what it refuses in one line, and what its exit codes say."""
+
+import gzip
+import json
+import re
+import shlex
+
+import pytest
+
+from chainsec.network.scenario import shipped_scenarios
+
+FILES = {"report.json", "report.html", "trace.jsonl.gz", "scenario.toml"}
+TINY = """
+name = "tiny"
+about = "Four validators, a moment."
+seed = 5
+duration_s = 4
+[network]
+nodes = 4
+regions = ["us-east", "uk"]
+[load]
+kind = "fixed"
+rate_per_s = 2
+[[variant]]
+name = "faster links"
+change = { "network.matrix" = "lan", "network.regions" = [] }
+"""
+HEAD = """
+name = "small"
+duration_s = 3
+[network]
+nodes = 4
+"""
+CSV_HEAD = "from,to,latency_ms,jitter_ms,bandwidth_mbps,loss_rate\n"
+
+
+def content_of(folder):
+    return {entry: entry.read_bytes() if entry.is_file() else None for entry in folder.rglob("*")}
+
+
+@pytest.fixture
+def scenario(tmp_path):
+    """Give a function that writes a scenario and returns its path."""
+
+    def write(text, name="small.toml"):
+        path = tmp_path / name
+        path.write_text(text)
+        return path
+
+    return write
+
+
+@pytest.fixture
+def refused(chainsec, tmp_path):
+    """Give what runs a scenario that is refused: one line on standard error, exit code 2, nothing written."""
+
+    def run(path, *words, more=()):
+        before = content_of(tmp_path)
+        told = chainsec("network", "run", path, "--run", tmp_path / "run", *more)
+        assert (told.code, told.out) == (2, "")
+        [line] = told.err.splitlines()
+        assert line.startswith("chainsec: ")
+        for word in words:
+            assert str(word) in line, line
+        assert content_of(tmp_path) == before
+
+    return run
+
+
+def play(chainsec, path, run, *more):
+    return chainsec("network", "run", path, "--run", run, *more)
+
+
+def test_a_scenario_is_played_told_in_tables_and_written_down(chainsec, scenario, tmp_path):
+    path, run = scenario(TINY), tmp_path / "run"
+    told = play(chainsec, path, run)
+    assert told.code == 0
+    assert {entry.name for entry in run.iterdir()} == FILES
+    for word in ("as it stands", "faster links", "agreed", "node-0", "node-3", str(run / "report.html")):
+        assert word in told.out
+    report = json.loads((run / "report.json").read_bytes())
+    assert (report["name"], report["seed"], report["warns_of"]) == ("tiny", 5, "nothing")
+    assert [variant["name"] for variant in report["variants"]] == ["as it stands", "faster links"]
+    assert all(variant["outcome"] == "agreed" for variant in report["variants"])
+    assert (run / "scenario.toml").read_bytes() == path.read_bytes()
+    lines = [json.loads(line) for line in gzip.decompress((run / "trace.jsonl.gz").read_bytes()).splitlines()]
+    assert {line[0] for line in lines} == {"as it stands", "faster links"}
+    assert {"round", "imported"} <= {line[3] for line in lines}
+    assert "tiny" in (run / "report.html").read_text()
+
+
+def test_json_is_all_that_is_printed_where_json_is_asked_for(chainsec, scenario, tmp_path):
+    told = play(chainsec, scenario(TINY), tmp_path / "run", "--json")
+    assert (told.code, told.err) == (0, "")
+    assert json.loads(told.out) == json.loads((tmp_path / "run" / "report.json").read_bytes())
+
+
+def test_the_command_that_the_report_names_gives_the_identical_files(chainsec, scenario, tmp_path):
+    run, again = tmp_path / "run", tmp_path / "again"
+    assert play(chainsec, scenario(TINY, "with a blank.toml"), run, "--seed", "6").code == 0
+    replay = json.loads((run / "report.json").read_bytes())["replay"]
+    program, *arguments = shlex.split(replay)
+    assert program == "chainsec"
+    assert arguments[-2:] == ["--seed", "6"]
+    assert chainsec(*arguments, "--run", again).code == 0
+    for name in FILES:
+        assert (run / name).read_bytes() == (again / name).read_bytes(), name
+
+
+def test_a_seed_on_the_command_line_takes_the_files_place_in_every_variant(chainsec, scenario, tmp_path):
+    path, found = scenario(TINY), {}
+    for seed in ("5", "6"):
+        assert play(chainsec, path, tmp_path / seed, "--seed", seed).code == 0
+        found[seed] = json.loads((tmp_path / seed / "report.json").read_bytes())
+    for one, other in zip(found["5"]["variants"], found["6"]["variants"], strict=True):
+        assert one["trace_digest"] != other["trace_digest"]
+    assert [found[seed]["seed"] for seed in found] == [5, 6]
+    assert all(variant["settings"]["seed"] == 6 for variant in found["6"]["variants"])
+
+
+def test_a_directory_of_an_earlier_run_is_written_anew_and_one_with_something_else_is_left_alone(
+    chainsec, scenario, tmp_path, refused
+):
+    path, run = scenario(TINY), tmp_path / "run"
+    assert play(chainsec, path, run).code == 0
+    first = (run / "report.json").read_bytes()
+    assert play(chainsec, path, run, "--seed", "6").code == 0
+    assert (run / "report.json").read_bytes() != first
+    (run / "letters").write_text("mine")
+    refused(path, run, "something else", "letters", more=["--seed", "5"])
+
+
+def test_a_file_in_the_place_of_the_directory_is_refused_before_anything_is_played(scenario, tmp_path, refused):
+    (tmp_path / "run").write_text("mine")
+    refused(scenario(TINY), tmp_path / "run")
+
+
+FAULT = HEAD + "[[fault]]\nkind = "
+WRONG = {
+    "unknown key": ("name = 'x'\ncolour = 'red'\n", ["unknown key", "colour"]),
+    "unknown key in a section": (HEAD + "nodez = 5\n", ["unknown key", "network.nodez"]),
+    "no name": ("duration_s = 3\n", ["name"]),
+    "nodes of another kind": (HEAD.replace("nodes = 4", "nodes = 'four'"), ["network.nodes", "four"]),
+    "too many nodes": (HEAD.replace("nodes = 4", "nodes = 500"), ["network.nodes", "500"]),
+    "more validators than nodes": (HEAD + "validators = 9\n", ["network.validators", 9, 4]),
+    "node beyond the last": (FAULT + "'crash'\nat_s = 1\nnodes = [4]\n", ["fault.0.nodes", "node 4"]),
+    "group beyond the last": (FAULT + "'partition'\nat_s = 1\ngroups = [[0], [7]]\n", ["fault.0.groups", "node 7"]),
+    "subject beyond the last": (
+        FAULT + "'vote'\nat_s = 1\nnodes = [0]\nsubject = 4\n",
+        ["fault.0.subject", "node 4"],
+    ),
+    "liar beyond the last": (HEAD + "[[byzantine]]\nnode = 6\nrole = 'silent'\n", ["byzantine.node", "node 6"]),
+    "nobody honest": (
+        HEAD + "".join(f"[[byzantine]]\nnode = {n}\nrole = 'silent'\n" for n in range(4)),
+        ["byzantine", "4 of 4 validators"],
+    ),
+    "two roles": (
+        HEAD + "[[byzantine]]\nnode = 1\nrole = 'silent'\n[[byzantine]]\nnode = 1\nrole = 'bad-seals'\n",
+        ["byzantine", "two roles"],
+    ),
+    "unknown role": (HEAD + "[[byzantine]]\nnode = 1\nrole = 'liar'\n", ["byzantine.0", "role", "'liar'", "silent"]),
+    "ends before it begins": (
+        FAULT + "'crash'\nat_s = 2\nuntil_s = 1\nnodes = [1]\n",
+        ["fault.0", "until_s", "1.0", "2.0"],
+    ),
+    "crash of nobody": (FAULT + "'crash'\nat_s = 2\n", ["fault.0", "nodes"]),
+    "vote about nobody": (FAULT + "'vote'\nat_s = 2\nnodes = [0]\n", ["fault.0", "subject"]),
+    "wipe for good": (FAULT + "'wipe'\nat_s = 2\nnodes = [0]\n", ["fault.0", "until_s"]),
+    "unknown fault": (FAULT + "'flood'\nat_s = 2\n", ["fault.0.kind", "'flood'"]),
+    "negative time": (FAULT + "'crash'\nat_s = -1\nnodes = [0]\n", ["fault.0.at_s", "-1"]),
+    "certain loss": (FAULT + "'links'\nat_s = 1\nloss_rate = 1.0\n", ["fault.0.loss_rate", "1.0"]),
+    "unknown region": (HEAD + "regions = ['atlantis']\n", ["network.regions", "'atlantis'", "germany"]),
+    "unknown region of nobody": (
+        HEAD + "regions = ['uk', 'uk', 'uk', 'uk', 'atlantis']\n",
+        ["network.regions", "'atlantis'"],
+    ),
+    "links from an unknown region": (
+        FAULT + "'links'\nat_s = 1\nfactor = 2\nsenders = ['mars']\n",
+        ["fault.0.senders", "'mars'"],
+    ),
+    "links to an unknown region": (
+        FAULT + "'links'\nat_s = 1\nfactor = 2\nreceivers = ['mars']\n",
+        ["fault.0.receivers", "'mars'"],
+    ),
+    "unknown matrix": (HEAD + "matrix = 'orbit'\n", ["orbit"]),
+    "log without a log": (HEAD + "[load]\nkind = 'log'\n", ["load", "log", "None"]),
+    "rate of nothing": (HEAD + "[load]\nkind = 'fixed'\nrate_per_s = 0\n", ["load.rate_per_s", "0"]),
+    "no time": (HEAD.replace("duration_s = 3", "duration_s = 0"), ["duration_s", "0"]),
+    "endless": (HEAD.replace("duration_s = 3", "duration_s = inf"), ["duration_s", "inf"]),
+    "more prices than nodes": ("min_gas_price_wei = [1, 1, 1, 1, 1]\n" + HEAD, ["min_gas_price_wei", "5", "4"]),
+    "variant of an unknown key": (
+        HEAD + "[[variant]]\nname = 'v'\nchange = { 'qbft.patience' = 2 }\n",
+        ["variant 'v'", "qbft.patience"],
+    ),
+    "variant with a wrong value": (
+        HEAD + "[[variant]]\nname = 'v'\nchange = { 'network.nodes' = 0 }\n",
+        ["variant 'v'", "network.nodes", "0"],
+    ),
+    "variant with an unknown region": (
+        HEAD + "[[variant]]\nname = 'v'\nchange = { 'network.regions' = ['mars'] }\n",
+        ["network.regions", "'mars'"],
+    ),
+    "no TOML": ("name = \n", ["line 1"]),
+}
+
+
+@pytest.mark.parametrize("what", WRONG)
+def test_a_wrong_scenario_is_one_line_with_key_and_value(what, scenario, refused):
+    text, words = WRONG[what]
+    path = scenario(text)
+    refused(path, path, *words)
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        ("a,a,-5,0,100,0\n", ["row 2", "latency_ms", "-5"]),
+        ("a,a,5,-1,100,0\n", ["row 2", "jitter_ms", "-1"]),
+        ("a,a,5,0,0,0\n", ["row 2", "bandwidth_mbps", "0"]),
+        ("a,a,5,0,100,1\n", ["row 2", "loss_rate", "1"]),
+        ("a,a,fast,0,100,0\n", ["row 2", "fast"]),
+        ("a,a,nan,0,100,0\n", ["row 2", "latency_ms", "nan"]),
+        ("a,a,5,0,100\n", ["row 2", "columns"]),
+        ("a,a,5,0,100,0\na,a,6,0,100,0\n", ["row 3", "second link"]),
+        ("a,a,5,0,100,0\na,b,5,0,100,0\nb,b,5,0,100,0\n", ["network.regions", "'b'", "'a'"]),
+        ("", ["holds no links"]),
+    ],
+)
+def test_a_wrong_matrix_is_one_line_with_row_and_value(rows, words, scenario, tmp_path, refused):
+    (tmp_path / "links.csv").write_text(CSV_HEAD + rows)
+    refused(scenario(HEAD + "matrix = 'links.csv'\n"), *words)
+
+
+def test_a_matrix_of_ones_own_is_looked_for_beside_the_scenario(chainsec, scenario, tmp_path):
+    (tmp_path / "links.csv").write_text(CSV_HEAD + "# measured at home\nhome,home,3,0,100,0\n")
+    told = play(chainsec, scenario(HEAD + "matrix = 'links.csv'\n"), tmp_path / "run")
+    assert told.code == 0
+    report = json.loads((tmp_path / "run" / "report.json").read_bytes())
+    assert {node["region"] for node in report["variants"][0]["nodes"]} == {"home"}
+
+
+def test_a_name_that_is_no_scenario_is_refused_with_those_that_there_are(refused):
+    refused("no-such-scenario", "no-such-scenario", "healthy-wan", "lost-quorum")
+
+
+def test_a_folder_is_no_scenario(tmp_path, refused):
+    refused(tmp_path, tmp_path)
+
+
+@pytest.mark.parametrize("seed", [-1, 2**63])
+def test_a_seed_out_of_range_is_one_line_with_its_value(scenario, refused, seed):
+    refused(scenario(TINY), "seed", seed, more=["--seed", str(seed)])
+
+
+TOO_MANY_DOWN = """
+name = "too many"
+duration_s = 20
+[network]
+nodes = 4
+[qbft]
+request_timeout_s = 1
+[load]
+kind = "fixed"
+[[fault]]
+kind = "crash"
+nodes = [2, 3]
+at_s = 3
+"""
+
+
+def test_a_stall_that_nobody_was_warned_of_is_exit_code_1_with_the_report_written(chainsec, scenario, tmp_path):
+    told = play(chainsec, scenario(TOO_MANY_DOWN), tmp_path / "run")
+    assert told.code == 1
+    assert "stalled: no block after" in told.out
+    assert "--seed 7" in told.out, "the seed and the command that plays it again"
+    report = json.loads((tmp_path / "run" / "report.json").read_bytes())
+    assert report["variants"][0]["outcome"] == "stalled"
+
+
+def test_the_same_stall_is_no_failure_where_the_scenario_warns_of_it(chainsec, scenario, tmp_path):
+    warned = TOO_MANY_DOWN.replace('name = "too many"', 'name = "too many"\nwarns_of = "stall"')
+    assert play(chainsec, scenario(warned), tmp_path / "run").code == 0
+
+
+@pytest.mark.parametrize(("warning", "code"), [("nothing", 1), ("stall", 1), ("fork", 0)])
+def test_a_fork_is_exit_code_1_unless_the_scenario_warns_of_a_fork(chainsec, scenario, tmp_path, warning, code):
+    text = shipped_scenarios()["forgotten-votes"].read_text().split("[[variant]]")[0]
+    text = re.sub("duration_s = .*", "duration_s = 34", text).replace('"fork"', f'"{warning}"')
+    told = play(chainsec, scenario(text), tmp_path / "run")
+    assert told.code == code
+    assert "forked: height 4" in told.out
+
+
+def test_every_shipped_scenario_is_listed_with_what_it_shows(chainsec, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "160")
+    told = chainsec("network", "scenarios")
+    assert told.code == 0
+    assert all(name in told.out for name in shipped_scenarios())
+    assert "Seven validators on four continents" in told.out
+    assert "chainsec network run NAME" in told.out
+
+
+def test_a_load_follows_the_log_that_stands_beside_the_scenario(chainsec, scenario, log_rows, tmp_path):
+    (tmp_path / "log.csv").write_text("\n".join(log_rows) + "\n")
+    text = HEAD.replace("duration_s = 3", "duration_s = 14") + (
+        "[load]\nkind = 'log'\nlog = 'log.csv'\nspeed_up = 100000\nentry = 0\n"
+        "[[variant]]\nname = 'slower'\nchange = { 'load.speed_up' = 200000 }\n"
+    )
+    told = play(chainsec, scenario(text), tmp_path / "run")
+    assert told.code == 0
+    found = json.loads((tmp_path / "run" / "report.json").read_bytes())["variants"]
+    assert found[0]["sent"] == found[0]["final"] == 60 == found[1]["final"]
+
+
+def test_a_variant_may_be_the_one_that_follows_a_log(chainsec, scenario, log_rows, tmp_path):
+    (tmp_path / "log.csv").write_text("\n".join(log_rows) + "\n")
+    change = "{ 'load.kind' = 'log', 'load.log' = 'log.csv', 'load.speed_up' = 200000 }"
+    text = HEAD.replace("duration_s = 3", "duration_s = 9") + f"[[variant]]\nname = 'by log'\nchange = {change}\n"
+    assert play(chainsec, scenario(text), tmp_path / "run").code == 0
+    found = json.loads((tmp_path / "run" / "report.json").read_bytes())["variants"]
+    assert [variant["sent"] for variant in found] == [0, 60]
+
+
+def test_a_log_that_is_not_there_is_refused_before_anything_is_played(scenario, refused, tmp_path):
+    refused(scenario(HEAD + "[load]\nkind = 'log'\nlog = 'gone.csv'\n"), tmp_path / "gone.csv")
+
+
+def test_random_schedules_are_played_and_counted(chainsec):
+    told = chainsec("network", "soak", "--count", "2", "--first", "5")
+    assert told.code == 0
+    assert re.search(r"2 schedules, \d+ blocks agreed on, 0 that forked or stalled", told.out)
+
+
+def test_a_schedule_that_stalls_is_named_with_the_command_that_plays_it_again(chainsec, monkeypatch):
+    monkeypatch.setattr("chainsec.network.soak.most_faulty", lambda nodes: nodes - 1)  # more than QBFT bears
+    told = chainsec("network", "soak", "--count", "1", "--first", "15")
+    assert told.code == 1
+    assert "schedule 15: stalled: no block after" in told.err
+    assert "chainsec network soak --count 1 --first 15" in told.err
+    assert "1 that forked or stalled" in told.out
