@@ -34,7 +34,8 @@ def network_sentence(report: Report) -> str:
     )
     return (
         f"On {network.validators} validators ({network.links}, {_means(network)}) a revocation was final at every "
-        f"gateway within {wording.amount(network.revoke_s.p99)} s of being sent, 99 % of them; in between {slipped}."
+        f"gateway that was connected within {wording.amount(network.revoke_s.p99)} s of being sent, 99 % of them; in "
+        f"between {slipped}."
     )
 
 
@@ -80,9 +81,9 @@ def network_conditions(report: Report) -> Table:
         rows.append((found.name, grant[0], grant[2], revoke[0], revoke[2], blocks[2], cut_off))
     meanings = "; ".join(f"{found.name}: {found.means}" for found in network.conditions)
     note = (
-        f"{meanings[:1].upper()}{meanings[1:]}. Probes: small transactions at random points of time, on the same validators and links. A gateway beside a "
-        "node that is cut off learns of no revocation until the partition ends: it has to refuse by itself once its "
-        "node's newest block is older than it trusts."
+        f"{meanings[:1].upper()}{meanings[1:]}. Probes: small transactions at random points of time, on the same "
+        "validators and links. A gateway beside a node that is cut off learns of no revocation until the partition "
+        "ends: it has to refuse by itself once its node's newest block is older than it trusts."
     )
     return Table("With something wrong", head, rows, frozenset(range(1, 7)), note)
 

@@ -89,21 +89,35 @@ def test_the_same_decisions_are_made_as_on_one_chain(agreed, small, tmp_path):
     assert not (tmp_path / "alone" / "headers.txt").exists()
 
 
-@pytest.mark.parametrize("line", ["live 3", "audit", "report written"])
-def test_interrupted_and_taken_up_it_ends_with_the_same_bytes(line, agreed, play_on, small, tmp_path):
-    path, expected = agreed
+def stop_at_tick(small, number):
+    ticks = iter(range(1, number))
+
+    def write(line):
+        if line.startswith("live ") and next(ticks, None) is None:
+            raise small.Stopped(line)
+
+    return write
+
+
+def test_interrupted_twice_and_taken_up_it_ends_with_the_same_bytes(agreed, play_on, small, tmp_path):
+    (path, expected), run = agreed, tmp_path / "run"
     with pytest.raises(small.Stopped):
-        play_on(tmp_path / "run", write=small.stop_at(line))
-    assert not (tmp_path / "run" / "seal.json").exists()
-    report = play_on(tmp_path / "run")
+        play_on(run, write=stop_at_tick(small, 4))
+    assert not (run / "headers.txt").exists()
+    with pytest.raises(small.Stopped):
+        play_on(run, write=small.stop_at("audit"))
+    assert not (run / "seal.json").exists()
+    report = play_on(run)
     assert deterministic_digest(report) == deterministic_digest(expected)
     assert report.audit.head_hash == expected.audit.head_hash
     for name in RECORDS:
-        assert (tmp_path / "run" / name).read_bytes() == (path / name).read_bytes(), name
-    assert verify_run(tmp_path / "run").is_sealed
+        assert (run / name).read_bytes() == (path / name).read_bytes(), name
+    assert verify_run(run).is_sealed
 
 
-@pytest.mark.parametrize("terms", [NetworkTerms(4, "lan"), NetworkTerms(3, "wan"), NetworkTerms(3, "lan", block_period_s=2)])
+@pytest.mark.parametrize(
+    "terms", [NetworkTerms(4, "lan"), NetworkTerms(3, "wan"), NetworkTerms(3, "lan", block_period_s=2)]
+)
 def test_a_run_on_another_network_is_refused_in_its_directory(terms, play_on, copy):
     before = {entry: entry.read_bytes() for entry in copy.rglob("*") if entry.is_file()}
     with pytest.raises(RunMismatch, match="network"):
@@ -197,13 +211,18 @@ def test_headers_that_were_changed_are_found_though_the_chain_holds(change, agre
             check_headers(headers, engine, block_period_s=1, epoch_blocks=30_000)
 
 
+def test_a_changed_byte_of_the_headers_breaks_the_seal(copy):
+    content = (copy / "headers.txt").read_bytes()
+    (copy / "headers.txt").write_bytes(content[:-2] + b"\n")
+    with pytest.raises(AuditFailed, match=r"headers"):
+        verify_run(copy)
+
+
 @pytest.mark.parametrize("change", [flip_seal, drop_the_first])
 def test_headers_that_were_changed_are_found_by_the_audit_even_under_a_new_seal(change, copy):
     headers = read_headers((copy / "headers.txt").read_bytes())
     change(headers)
     (copy / "headers.txt").write_bytes(write_headers(headers))
-    with pytest.raises(AuditFailed, match=r"headers\.txt: was changed"):
-        verify_run(copy)
     seal_again(copy)
     with pytest.raises(AuditFailed, match=r"block \d+: header"):
         verify_run(copy)
@@ -211,11 +230,10 @@ def test_headers_that_were_changed_are_found_by_the_audit_even_under_a_new_seal(
 
 def test_a_run_whose_headers_are_gone_is_not_proved(copy):
     (copy / "headers.txt").unlink()
-    with pytest.raises(AuditFailed, match=r"headers\.txt: is missing"):
-        verify_run(copy)
-    seal_again(copy)
-    with pytest.raises(AuditFailed, match=r"headers\.txt"):
-        verify_run(copy)
+    for act in (lambda: None, lambda: seal_again(copy)):
+        act()
+        with pytest.raises(AuditFailed, match=r"headers\.txt: is not there"):
+            verify_run(copy)
 
 
 @pytest.mark.parametrize(
