@@ -38,7 +38,7 @@ class _NetworkSection(Settings):
     has_gossip: bool = True
     is_execution_shared: bool = False
     permissions: Literal["open", "contract", "allowlist"] = "open"
-    gas_limit: Annotated[int, Field(ge=5_000_000, le=1_000_000_000)] = 1_000_000_000
+    gas_limit: Annotated[int, Field(ge=8_000_000, le=1_000_000_000)] = 1_000_000_000  # contracts have to fit in
 
 
 class _QbftSection(Settings):

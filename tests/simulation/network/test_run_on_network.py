@@ -1,4 +1,4 @@
-"""A whole small run whose live part validators agree on: proved from its directory, and the same when it is taken up."""
+"""A small run whose live part validators agree on: proved from its directory, and the same when it is taken up."""
 
 import json
 import shutil

@@ -1,0 +1,114 @@
+"""What a scenario may say beyond what the command line's tests refuse: defaults, variants, places, matrices."""
+
+import pytest
+from pydantic import ValidationError
+
+from chainsec.errors import BadInput, ConfigError
+from chainsec.network.machine import Machine
+from chainsec.network.scenario import NetworkScenario, load_scenario, shipped_scenarios
+from chainsec.network.validator import QbftSettings
+
+
+def describe(**content):
+    return NetworkScenario.model_validate({"name": "x", **content})
+
+
+def test_what_is_left_out_is_four_honest_validators_on_the_wan_with_besus_defaults():
+    found = describe()
+    assert (found.network.nodes, found.validators, found.network.matrix) == (4, 4, "wan")
+    assert found.qbft_settings == QbftSettings()
+    assert found.machine_model == Machine()
+    assert (found.fault, found.byzantine, found.warns_of, found.load.kind) == ((), (), "nothing", "none")
+
+
+def test_nodes_stand_in_the_named_regions_in_turn_or_in_all_that_there_are():
+    named = describe(network={"nodes": 5, "regions": ["uk", "japan"]})
+    assert named.places(named.matrix()) == ("uk", "japan", "uk", "japan", "uk")
+    anywhere = describe(network={"nodes": 3})
+    matrix = anywhere.matrix()
+    assert anywhere.places(matrix) == matrix.regions[:3]
+
+
+def test_variants_come_after_the_scenario_as_it_stands_and_change_what_they_name_and_nothing_else():
+    found = describe(
+        load={"kind": "fixed"},
+        variant=[
+            {"name": "fast", "change": {"qbft.request_timeout_s": 1.5, "network.nodes": 7}},
+            {"name": "calm", "change": {"fault": []}},
+        ],
+        fault=[{"kind": "crash", "nodes": [1], "at_s": 3}],
+    )
+    (first, bare), (second, fast), (third, calm) = found.variants()
+    assert (first, second, third) == ("as it stands", "fast", "calm")
+    assert bare == found.model_copy(update={"variant": ()})
+    assert (fast.qbft.request_timeout_s, fast.network.nodes) == (1.5, 7)
+    qbft = bare.qbft.model_copy(update={"request_timeout_s": 1.5})
+    network = bare.network.model_copy(update={"nodes": 7})
+    assert fast == bare.model_copy(update={"qbft": qbft, "network": network})
+    assert (calm.fault, calm.load) == ((), bare.load)
+    assert found.fault[0].nodes == (1,)
+
+
+@pytest.mark.parametrize("key", ["patience", "qbft.patience", "fault.0.at_s", "name.first", "variant.0.name"])
+def test_a_variant_cannot_change_what_is_not_there(key):
+    found = describe(variant=[{"name": "v", "change": {key: 1}}])
+    with pytest.raises(ConfigError, match=f"variant 'v': unknown key '{key}'"):
+        found.variants()
+
+
+def test_a_variant_is_checked_as_a_scenario_of_its_own():
+    found = describe(
+        fault=[{"kind": "crash", "nodes": [3], "at_s": 1}], variant=[{"name": "v", "change": {"network.nodes": 3}}]
+    )
+    with pytest.raises(ConfigError, match=r"variant 'v': fault\.0\.nodes: no node 3 among 3"):
+        found.variants()
+
+
+def test_who_fails_is_checked_against_nodes_and_who_lies_against_validators():
+    three = {"nodes": 5, "validators": 3}
+    assert describe(network=three, fault=[{"kind": "crash", "nodes": [4], "at_s": 1}]).fault
+    liars = [{"node": node, "role": "silent"} for node in range(3)]
+    with pytest.raises(ValidationError, match="3 of 3 validators: nobody honest is left"):
+        describe(network=three, byzantine=liars)
+
+
+def test_a_scenario_cannot_be_changed_once_it_is_checked():
+    found = describe()
+    with pytest.raises(ValidationError):
+        found.seed = 3
+
+
+def test_a_matrix_is_looked_for_beside_the_scenario_that_names_it(tmp_path):
+    (tmp_path / "m.csv").write_text("from,to,latency_ms,jitter_ms,bandwidth_mbps,loss_rate\nhome,home,3,0,100,0\n")
+    found = describe(network={"matrix": "m.csv"})
+    assert found.matrix(tmp_path).regions == ("home",)
+    with pytest.raises(BadInput, match=r"m\.csv"):
+        found.matrix(tmp_path / "elsewhere")
+
+
+def test_the_region_of_a_fault_is_refused_by_the_faults_own_key():
+    found = describe(fault=[{"kind": "links", "at_s": 1, "receivers": ["uk", "mars"]}])
+    with pytest.raises(BadInput, match=r"fault\.0\.receivers: no region 'mars'"):
+        found.matrix()
+
+
+def test_a_seed_given_takes_the_place_of_the_files():
+    assert load_scenario("healthy-wan")[0].seed == 7
+    assert load_scenario("healthy-wan", 12)[0].seed == 12
+    with pytest.raises(ConfigError, match=r"seed: .*-3"):
+        load_scenario("healthy-wan", -3)
+
+
+def test_every_shipped_scenario_can_be_loaded_and_warns_of_what_it_shows():
+    warned = {name: load_scenario(name)[0].warns_of for name in shipped_scenarios()}
+    assert warned["forgotten-votes"] == "fork"
+    assert {name for name, what in warned.items() if what == "stall"} == {
+        "lost-quorum", "wiped-validators", "added-validator", "reproposed-block", "removed-account"
+    }  # fmt: skip
+    assert all(what == "nothing" for name, what in warned.items() if name.startswith(("byzantine", "healthy")))
+
+
+def test_no_block_is_too_small_for_the_contracts_that_a_load_needs():
+    with pytest.raises(ValidationError, match="gas_limit"):
+        describe(network={"gas_limit": 7_999_999})
+    assert describe(network={"gas_limit": 8_000_000}).network.gas_limit == 8_000_000
