@@ -38,9 +38,19 @@ def test_the_order_of_events_shows_in_the_digest():
     assert len(digests) == 2
 
 
-def test_the_digest_of_nothing_is_that_of_no_bytes_and_asking_does_not_change_it():
-    trace = Trace()
-    assert trace.digest == trace.digest == hashlib.sha256().hexdigest()
+def test_the_digest_of_nothing_is_that_of_no_events_and_no_packets():
+    nothing = hashlib.sha256().digest()
+    assert Trace().digest == hashlib.sha256(nothing + nothing).hexdigest()
+
+
+def test_asking_for_the_digest_does_not_change_what_comes_of_it_later():
+    asked, unasked = Trace(), Trace()
+    for number in range(5):
+        for trace in (asked, unasked):
+            trace.add(Event(number, 0, "round", 1, 0, ""))
+            trace.add_packet(0, 1, number, 200)
+        assert asked.digest == asked.digest
+    assert asked.digest == unasked.digest
 
 
 def test_events_beyond_what_is_kept_are_counted_and_still_in_the_digest(monkeypatch):
