@@ -185,10 +185,11 @@ def audit_verify(run: Annotated[Path, typer.Argument(metavar="RUN_DIR", help="Th
     with open_progress("audit") as progress:
         summary = verify_run(run, lambda done, total: progress.on_step("audit", done, total), processes=_free_cores())
     state = "sealed" if summary.is_sealed else f"not finished; {summary.unanchored} records wait for their anchor"
+    seals = f", {summary.seals} seals of validators" if summary.seals else ""
     typer.echo(
         f"{_shown(run)}: holds. {summary.blocks} blocks with {summary.transactions} transactions executed again, "
         f"{summary.receipts} receipts held against the chain, {summary.scores} scores computed again, "
-        f"{summary.uses} uses under anchors ({state})."
+        f"{summary.uses} uses under anchors{seals} ({state})."
     )
 
 

@@ -18,7 +18,7 @@ from chainsec.primitives import Address, Hash32
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["AccountView", "Pool", "check_transaction", "decode_transaction"]
+__all__ = ["AccountView", "Pool", "check_form", "check_transaction", "decode_transaction"]
 
 _HIGHEST_S = SECPK1_N // 2
 _MOST_BLOBS = MAX_BLOB_GAS_PER_BLOCK // GAS_PER_BLOB
@@ -58,8 +58,7 @@ def check_transaction(transaction: Any, *, chain_id: int, gas_limit: int, base_f
         TransactionRefused: wrong chain id, gas above the block's, a fee below the base fee, a nonce already used,
             insufficient funds for value and gas, or what the rules forbid in every block.
     """
-    for broken in _broken_rules(transaction):
-        raise TransactionRefused(f"not a valid transaction: {broken}")
+    check_form(transaction)
     if transaction.chain_id not in (chain_id, None):
         raise TransactionRefused(
             f"transaction is for chain id {transaction.chain_id}, not {chain_id}", chain_id=chain_id
@@ -84,6 +83,12 @@ def check_transaction(transaction: Any, *, chain_id: int, gas_limit: int, base_f
     balance = head.balance(sender) if needed else 0
     if balance < needed:
         raise TransactionRefused(f"insufficient funds: {sender} has {balance} wei and needs {needed}", sender=sender)
+
+
+def check_form(transaction: Any) -> None:
+    """Refuse a transaction that the rules forbid in every block. Raises: TransactionRefused."""
+    for broken in _broken_rules(transaction):
+        raise TransactionRefused(f"not a valid transaction: {broken}")
 
 
 def _broken_rules(transaction: Any) -> Iterator[str]:

@@ -1,6 +1,6 @@
 """What a header has to be, given its parent: QBFT's rules, without executing anything.
 
-Pure functions that return a reason, or None. Layer: network, rules. Not here: what transactions do (``executor``),
+Pure functions that return a reason, or None. Layer: network, rules. Not here: what transactions do (``execution``),
 messages (``justification``), who may do what (``permissions``).
 """
 
@@ -58,7 +58,7 @@ def _broken_rules(
     if header.gas_used > header.gas_limit:
         yield "it uses more gas than its limit"
     step = parent.gas_limit // _GAS_LIMIT_PART
-    if header.gas_limit < _MIN_GAS_LIMIT or (step and abs(header.gas_limit - parent.gas_limit) >= step):
+    if header.gas_limit < _MIN_GAS_LIMIT or abs(header.gas_limit - parent.gas_limit) >= step:
         yield "its gas limit moves too far"
     if header.timestamp * _SECOND_US > now_us + MAX_AHEAD_S * _SECOND_US:
         yield "its time lies in the future"

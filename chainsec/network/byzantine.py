@@ -42,7 +42,7 @@ class Silent(Validator):
     def send_commit(self, commit: Signed[Commit]) -> None:
         """Say nothing."""
 
-    def on_round_timer(self) -> None:
+    def _change_round(self, number: int) -> None:
         """Say nothing."""
 
 

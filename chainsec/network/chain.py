@@ -196,6 +196,9 @@ class NodeChain:
             transactions = tuple(decode_raw(raw) for raw in block.transactions)
         except LedgerError as error:
             return str(error), None
+        foreign = [each.chain_id for each in transactions if each.chain_id not in (self.chain_id, None)]
+        if foreign:
+            return f"a transaction cannot stand there: it is for chain id {foreign[0]}", None
         fault = self.rulebook.forbids_block(self.head, block, transactions)
         if fault is not None:
             return fault, None
@@ -225,7 +228,7 @@ class NodeChain:
         """Take a block over from a peer: return why not, or None where it is the head now."""
         if block.number != self.height + 1:
             return f"height {block.number} does not follow {self.height}"
-        fault = self.check(block) or check_seals(block.header, self.validators)
+        fault = check_seals(block.header, self.validators) or self.check(block)  # who is sealed is worth executing
         if fault is None:
             self.append(block)
         return fault

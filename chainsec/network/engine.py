@@ -2,7 +2,7 @@
 
 The engine is a full node of its own: it executes each final block again, and its state has to be the validators'.
 Stretches in which nobody asks for anything are cut out: the nodes' clocks jump, their rhythm goes on as it was.
-Layer: network. Not here: the network (``simulation``), what a run measures (``latency``).
+Layer: network. Not here: the network (``simulation``), what a run measures (``scenarios.network_run``).
 """
 
 from __future__ import annotations

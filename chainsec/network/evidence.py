@@ -5,13 +5,13 @@ Layer: network. Not here: executing the blocks again (``ledger.verify``).
 
 from __future__ import annotations
 
+from dataclasses import fields
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from chainsec.errors import AuditFailed
-from chainsec.ledger.local import LocalEngine
 from chainsec.network.blockrules import check_header, check_seals
-from chainsec.network.founding import founding_blocks
+from chainsec.network.founding import executed_header, founding_blocks
 from chainsec.network.header import Header
 from chainsec.network.rlpitems import decode_strictly
 from chainsec.network.votes import Tally
@@ -19,7 +19,8 @@ from chainsec.network.votes import Tally
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from chainsec.ledger.engine import Engine
+    from chainsec.ledger.local import LocalEngine
+    from chainsec.primitives import Address
 
 __all__ = ["check_headers", "read_headers", "write_headers"]
 
@@ -50,13 +51,23 @@ def _read(content: bytes) -> Iterator[Header]:
         yield header
 
 
-def check_headers(headers: Sequence[Header], engine: Engine, *, block_period_s: int, epoch_blocks: int) -> int:
-    """Hold sealed headers against a chain that was executed: parents, rules, seals, states, transactions.
+def check_headers(
+    headers: Sequence[Header],
+    engine: LocalEngine,
+    *,
+    validators: Sequence[Address],
+    first_block: int,
+    block_period_s: int,
+    epoch_blocks: int,
+) -> int:
+    """Hold sealed headers against a chain that was executed: parents, rules, seals, and every field that it gives.
 
     Args:
         headers: the first is the block that the validators began on, unsealed, as it follows from the blocks before it;
             each of the others was agreed on.
         engine: the chain, which has to end with the last of them.
+        validators: that the network began with.
+        first_block: the block that it began on.
         block_period_s: the network's.
         epoch_blocks: the network's.
 
@@ -68,34 +79,35 @@ def check_headers(headers: Sequence[Header], engine: Engine, *, block_period_s: 
     """
     if not headers or headers[-1].block_number != engine.head().number:
         raise AuditFailed("headers: do not end where the chain ends")
-    _check_founding(headers[0], engine)
-    tally, seals = Tally(headers[0].extra.validators, epoch_blocks=epoch_blocks), 0
+    laid = founding_blocks(engine, validators, first_block)[-1].header
+    if laid.encoded != headers[0].encoded:
+        raise AuditFailed(
+            f"block {headers[0].block_number}: header: is not what the validators began on, block {first_block}",
+            block=headers[0].block_number,
+        )
+    tally, seals = Tally(laid.extra.validators, epoch_blocks=epoch_blocks), 0
     for parent, header in pairwise(headers):
-        fault = check_header(
-            header, parent, tally.validators, block_period_s=block_period_s, now_us=_FAR_US
-        ) or check_seals(header, tally.validators)
+        number = header.block_number
+        fault = (
+            check_header(header, parent, tally.validators, block_period_s=block_period_s, now_us=_FAR_US)
+            or check_seals(header, tally.validators)
+            or _differing(header, engine)
+        )
         if fault is not None:
-            raise AuditFailed(f"block {header.block_number}: header: {fault}", block=header.block_number)
-        tally = tally.after(header.block_number, header.coinbase, header.extra.vote)
+            raise AuditFailed(f"block {number}: header: {fault}", block=number)
+        tally = tally.after(number, header.coinbase, header.extra.vote)
         seals += len(header.extra.seals)
-    for header in headers:
-        block = engine.block(header.block_number)
-        if (block.state_root, block.timestamp, block.gas_used) != (
-            header.state_root,
-            header.timestamp,
-            header.gas_used,
-        ):
-            raise AuditFailed(
-                f"block {header.block_number}: the validators agreed on another state", block=header.block_number
-            )
     return seals
 
 
-def _check_founding(first: Header, engine: Engine) -> None:
-    assert isinstance(engine, LocalEngine)
-    laid = founding_blocks(engine, first.extra.validators, first.block_number)[-1].header
-    if laid.encoded != first.encoded:
-        raise AuditFailed(
-            f"block {first.block_number}: header: is not one that validators can have begun on",
-            block=first.block_number,
-        )
+def _differing(header: Header, engine: LocalEngine) -> str | None:
+    """Say which field is not what execution gives, None where all are."""
+    executed = executed_header(
+        engine,
+        header.block_number,
+        parent_hash=header.parent_hash,
+        coinbase=header.coinbase,
+        extra_data=header.extra_data,
+    )
+    differing = [each.name for each in fields(header) if getattr(header, each.name) != getattr(executed, each.name)]
+    return f"the validators agreed on another {differing[0]} than the chain gives" if differing else None

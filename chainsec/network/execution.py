@@ -17,7 +17,7 @@ from eth.vm.chain_context import ChainContext
 
 from chainsec.ledger import evm
 from chainsec.ledger.itemtrie import make_item_trie
-from chainsec.ledger.pool import decode_transaction
+from chainsec.ledger.pool import check_form, decode_transaction
 from chainsec.ledger.signed import TransactionBuilder
 from chainsec.network.extradata import ExtraData
 from chainsec.network.header import EMPTY_TRIE_ROOT, Block, Header
@@ -36,9 +36,11 @@ def decode_raw(raw: bytes) -> Any:
     """Return py-evm's transaction behind its wire form; decoded, and its signature checked, once in a process.
 
     Raises:
-        TransactionRefused: no transaction, or one that no key can have signed.
+        TransactionRefused: no transaction, one that no key can have signed, or one that no block may hold.
     """
-    return decode_transaction(TransactionBuilder, raw)
+    transaction = decode_transaction(TransactionBuilder, raw)
+    check_form(transaction)
+    return transaction
 
 
 @dataclass(frozen=True)

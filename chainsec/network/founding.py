@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from chainsec.network.execution import Executor
     from chainsec.primitives import Address
 
-__all__ = ["Founding", "found_empty", "found_on", "founding_blocks"]
+__all__ = ["Founding", "executed_header", "found_empty", "found_on", "founding_blocks"]
 
 
 @dataclass(frozen=True)
@@ -62,23 +62,44 @@ def founding_blocks(engine: LocalEngine, validators: Sequence[Address], height: 
     blocks: list[Block] = []
     for number in range(height + 1):
         sealed = engine.sealed_block(number)
-        found = sealed.header
-        header = Header(
+        header = executed_header(
+            engine,
+            number,
             parent_hash=blocks[-1].header.hash if blocks else bytes(32),
-            coinbase=found.coinbase,
-            state_root=found.state_root,
-            transaction_root=found.transaction_root,
-            receipt_root=found.receipt_root,
-            bloom=found.bloom,
-            block_number=number,
-            gas_limit=found.gas_limit,
-            gas_used=found.gas_used,
-            timestamp=found.timestamp,
+            coinbase=sealed.header.coinbase,
             extra_data=extra.encode(),
-            parent_beacon_block_root=None if number else bytes(32),
         )
         blocks.append(Block(header, tuple(transaction.encode() for transaction in sealed.transactions)))
     return tuple(blocks)
+
+
+def executed_header(
+    engine: LocalEngine, number: int, *, parent_hash: bytes, coinbase: Address, extra_data: bytes
+) -> Header:
+    """Return the header that validators write over what ``engine`` has executed as its block ``number``.
+
+    Args:
+        engine: holds the block.
+        number: of the block.
+        parent_hash: what validators call the block before it.
+        coinbase: who proposed it.
+        extra_data: validators, vote, round and seals.
+    """
+    found = engine.sealed_block(number).header
+    return Header(
+        parent_hash=parent_hash,
+        coinbase=coinbase,
+        state_root=found.state_root,
+        transaction_root=found.transaction_root,
+        receipt_root=found.receipt_root,
+        bloom=found.bloom,
+        block_number=number,
+        gas_limit=found.gas_limit,
+        gas_used=found.gas_used,
+        timestamp=found.timestamp,
+        extra_data=extra_data,
+        parent_beacon_block_root=None if number else bytes(32),
+    )
 
 
 def _state_nodes(engine: LocalEngine) -> list[tuple[bytes, bytes]]:

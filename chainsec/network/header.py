@@ -2,7 +2,7 @@
 
 One header has three hashes: with everything (nobody uses it), without seals (``seal_hash``: what seals and digests
 cover), and without seals in round 0 (``hash``: what the next block names as its parent).
-Layer: network, codec. Not here: rules about headers (``blockrules``), how blocks come about (``executor``).
+Layer: network, codec. Not here: rules about headers (``blockrules``), how blocks come about (``execution``).
 """
 
 from __future__ import annotations

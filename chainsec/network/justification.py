@@ -2,7 +2,7 @@
 
 Pure functions over one height; each returns a reason, or None. They decide safety: a block that a quorum has prepared
 is the only one that a later round can agree on. Layer: network, rules. Not here: whether a block can be executed
-(``executor``), what follows from a message (``validator``).
+(``execution``), what follows from a message (``validator``).
 """
 
 from __future__ import annotations

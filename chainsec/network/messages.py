@@ -33,7 +33,8 @@ __all__ = [
     "Proposal",
     "RoundChange",
     "Signed",
-    "WireFormat",
+    "read_message",
+    "seal_author",
     "sign",
     "sign_seal",
 ]
@@ -266,27 +267,15 @@ def seal_author(digest: bytes, seal: bytes) -> Address | None:
     return _signer(bytes(digest), seal)
 
 
-@dataclass(frozen=True)
-class WireFormat:
-    """Reads and writes messages.
-
-    Args:
-        has_access_list: write the empty slot for a block access list, as Besu has it since 26.1. Both forms are read.
-    """
-
-    has_access_list: bool = True
-
-    def read(self, code: int, encoded: bytes) -> Message:
-        """Return the message that ``encoded`` holds; the same bytes are decoded once in a process.
-
-        Raises:
-            ValueError: an unknown code, or says what is wrong with which field.
-        """
-        return _read(code, encoded)
-
-
 @lru_cache(maxsize=_CACHED_MESSAGES)
-def _read(code: int, encoded: bytes) -> Message:
+def read_message(code: int, encoded: bytes) -> Message:
+    """Return the message that ``encoded`` holds; the same bytes are decoded once in a process.
+
+    Both forms are read: with the slot for a block access list, which Besu writes since 26.1, and without.
+
+    Raises:
+        ValueError: an unknown code, or says what is wrong with which field.
+    """
     items = decode_strictly(encoded, "message")
     if code == Code.PREPARE:
         return Message(_signed(items, _prepare))

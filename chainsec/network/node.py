@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from chainsec.errors import LedgerError
 from chainsec.network.header import Block
-from chainsec.network.messages import Code, WireFormat
+from chainsec.network.messages import Code, read_message
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -28,9 +28,12 @@ MAX_HEIGHTS_AHEAD = 10
 """Messages for later heights than this are let go. Source: Besu, futuremessagesmaxdistance."""
 MAX_BUFFERED = 1_000
 """Messages for later heights that wait at most. Source: Besu, futuremessageslimit."""
+MAX_SEEN = 10_000
+"""Messages of a height that are known again when they come once more; Besu's duplicateMessageLimit is 100."""
 SYNC_TOLERANCE = 5
 """Further behind than this a node does not take part in agreeing. Source: Besu, SyncState."""
 BLOCKS_A_REQUEST = 32
+_RESTARTED = -1
 _REQUEST_TIMEOUT_US = 5_000_000
 _FRAME_BYTES = 100
 """What RLPx, TCP and IP add to a message."""
@@ -101,13 +104,13 @@ class Node:
         self.skew_us = 0
         self.slowness = 1.0
         self.moment_us = 0
-        self.wire = WireFormat()
         self._fabric = fabric
-        self._seen: set[bytes] = set()
+        self._seen: dict[bytes, None] = {}
         self._later: dict[int, list[Packet]] = {}
         self._heights: dict[Address, int] = {}
         self._asked: tuple[Address, int] | None = None
-        self._is_syncing = False
+        self._distrusted: set[Address] = set()
+        self._sync_from: int | None = None
         self._memory: Memory | None = None
         self._block_timer = 0
         self._round_timer = 0
@@ -174,14 +177,14 @@ class Node:
         self.is_up = False
         self.session += 1
         self._memory = self.validator.remember() if self.validator.settings.keeps_votes else None
-        self._seen, self._later, self._heights, self._asked = set(), {}, {}, None
+        self._seen, self._later, self._heights, self._asked, self._distrusted = {}, {}, {}, None, set()
         self.chain.forget_pool()
 
     def restart(self, time_us: int) -> None:
-        """Come back with the chain that is on disk; peers say whether it is the newest."""
+        """Come back with the chain that is on disk; peers say whether it is the newest, if there are any."""
         self.is_up = True
         self.moment_us = time_us
-        self._is_syncing = True
+        self._sync_from = _RESTARTED
 
     def forget_votes(self) -> None:
         """Lose what was kept of votes: the disk is empty."""
@@ -223,10 +226,9 @@ class Node:
     def _on_qbft(self, sender: Address, packet: Packet) -> None:
         if packet.content in self._seen:
             return
-        self._seen.add(packet.content)
         self.spend(self.machine.message_us)
         try:
-            message = self.wire.read(int(packet.kind), packet.content)
+            message = read_message(int(packet.kind), packet.content)
         except ValueError as error:
             self.note("rejected", -1, f"from {sender}: {error}")
             return
@@ -235,12 +237,24 @@ class Node:
             self._on_message(sender, packet, message)
         elif message.height > height:
             self._keep(packet, message)
-            self._learn_height(sender, message.height - 1)
+            if message.author in self.validator.height.members:
+                self._learn_height(sender, message.height - 1)
+
+    @property
+    def is_syncing(self) -> bool:
+        """Whether the node is catching up, and takes no messages of the height in until it has."""
+        return self._sync_from is not None
+
+    def _remember(self, packet: Packet) -> None:
+        self._seen[packet.content] = None
+        if len(self._seen) > MAX_SEEN:
+            del self._seen[next(iter(self._seen))]
 
     def _on_message(self, sender: Address, packet: Packet, message: Message) -> None:
         members = self.validator.height.members
-        if message.author not in members or self.address not in members or self._is_syncing:
+        if message.author not in members or self.address not in members or self.is_syncing:
             return
+        self._remember(packet)
         if self.has_gossip:
             for validator in self.validator.height.validators:
                 if validator not in {self.address, sender, message.author}:
@@ -251,12 +265,17 @@ class Node:
         self.validator.on_message(message)
 
     def _keep(self, packet: Packet, message: Message) -> None:
-        """Keep a message for a height that is yet to come."""
+        """Keep a message for a height that is yet to come. Source: Besu, FutureMessageBuffer."""
         if message.height > self.chain.height + 1 + MAX_HEIGHTS_AHEAD:
             return
+        self._remember(packet)
         self._later.setdefault(message.height, []).append(packet)
-        if sum(map(len, self._later.values())) > MAX_BUFFERED:
+        if sum(map(len, self._later.values())) <= MAX_BUFFERED:
+            return
+        if len(self._later) > 1:
             del self._later[max(self._later)]
+        else:
+            del self._later[message.height][0]
 
     def head_changed(self, block: Block) -> None:
         """Begin with the next height, with what came for it too early."""
@@ -265,7 +284,7 @@ class Node:
         height = block.number + 1
         self._later = {later: kept for later, kept in self._later.items() if later >= height}
         waiting = self._later.pop(height, [])
-        self.validator.start_height(is_waiting=self._is_syncing)
+        self.validator.start_height(is_waiting=self.is_syncing)
         for observer in self._fabric.peers(self):
             if observer.address not in self.validator.height.members:
                 self._fabric.send(self, observer.address, Packet("status", block.number, _FRAME_BYTES))
@@ -278,43 +297,62 @@ class Node:
 
     def _learn_height(self, peer: Address, height: int) -> None:
         self._heights[peer] = max(height, self._heights.get(peer, 0))
-        if height > self.chain.height + SYNC_TOLERANCE:
-            self._is_syncing = True
+        is_far = height > self.chain.height + SYNC_TOLERANCE
+        if is_far and not self.is_syncing and peer not in self._distrusted:
+            self._sync_from = self.chain.height
         self._ask()
 
+    def look_around(self) -> None:
+        """Take part again after a restart where nobody is there to ask."""
+        if not self._fabric.peers(self):
+            self._end_sync()
+
     def _end_sync(self) -> None:
-        """Take part again, once no peer is known to be ahead."""
-        if self._is_syncing:
-            self._is_syncing = False
-            self.note("synced", -1)
-            if self.validator.settings.starts_after_sync:
-                self.validator.start_height()
-            memory, self._memory = self._memory, None
-            if memory is not None:
-                self.validator.recall(memory)
+        """Take part again, once no peer is known to be ahead.
+
+        Where no block has come meanwhile the height goes on as it was: a node that forgot its votes in the middle of a
+        height, because somebody claimed to be far ahead, could help to undo what it has voted for.
+        """
+        if self._sync_from is None:
+            return
+        has_moved, self._sync_from = self._sync_from != self.chain.height, None
+        self.note("synced", -1)
+        if has_moved and self.validator.settings.starts_after_sync:
+            self.validator.start_height()
+        memory, self._memory = self._memory, None
+        if memory is not None:
+            self.validator.recall(memory)
 
     def _ask(self) -> None:
-        """Ask the peer that is furthest for what is missing, one request at a time."""
-        if self._asked is not None:
-            return
+        """Ask the peer that is furthest for what is missing, one request at a time.
+
+        A peer that has not given what it claimed to have is asked last, and waited for by nobody, until it gives
+        something.
+        """
         connected = {peer.address for peer in self._fabric.peers(self)}
         ahead = {
             peer: height for peer, height in self._heights.items() if height > self.chain.height and peer in connected
         }
-        if not ahead:
+        is_promising = ahead.keys() - self._distrusted
+        if not is_promising:
             self._end_sync()
+        if not ahead or (self._asked is not None and (self._asked[0] not in self._distrusted or not is_promising)):
             return
-        peer = max(ahead, key=lambda each: (ahead[each], each))
+        peer = max(ahead, key=lambda each: (each in is_promising, ahead[each], each))
         asked = self._asked = (peer, self.chain.height + 1)
         self._fabric.send(self, peer, Packet("ask", self.chain.height + 1, _FRAME_BYTES))
 
         def give_up() -> None:
             if self._asked == asked:
                 self._asked = None
-                self._heights.pop(peer, None)
+                self._distrust(peer)
                 self._ask()
 
         self._fabric.at(self, self.moment_us + _REQUEST_TIMEOUT_US, give_up)
+
+    def _distrust(self, peer: Address) -> None:
+        self._distrusted.add(peer)
+        self._heights.pop(peer, None)
 
     def _answer(self, peer: Address, first: int) -> None:
         blocks = tuple(block.encoded for block in self.chain.blocks[max(1, first) : first + BLOCKS_A_REQUEST])
@@ -326,12 +364,18 @@ class Node:
             return
         self._asked = None
         session = self.session
-        fault = self._import_all(blocks) if blocks else "it has none"
+        fault = self._import_all(blocks)
+        if self.session != session:
+            return
+        is_missing = len(blocks) < BLOCKS_A_REQUEST and self.chain.height < self._heights.get(peer, 0)
+        if fault is None and is_missing:
+            fault = "it has fewer blocks than it claimed"
         if fault is not None:
             self.note("rejected", -1, f"from a peer: {fault}")
-            self._heights.pop(peer, None)
-        if self.session == session:
-            self._ask()
+            self._distrust(peer)
+        else:
+            self._distrusted.discard(peer)
+        self._ask()
 
     def _import_all(self, blocks: Sequence[bytes]) -> str | None:
         """Take blocks over; return what is wrong with the first that is refused."""

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from chainsec.network.permissions import Rulebook
     from chainsec.primitives import Address
 
-__all__ = ["NetworkPlan", "Simulation"]
+__all__ = ["NetworkPlan", "Simulation", "node_account"]
 
 SECOND_US = 1_000_000
 _YOUNG_OBJECTS = 200_000
@@ -85,7 +85,12 @@ class NetworkPlan:
 
     def account(self, number: int) -> Account:
         """Return a node's key."""
-        return Account.derive(self.seed.to_bytes(8, "big"), f"node {number}")
+        return node_account(self.seed, number)
+
+
+def node_account(seed: int, number: int) -> Account:
+    """Return the key of a node of a network with this seed."""
+    return Account.derive(seed.to_bytes(8, "big"), f"node {number}")
 
 
 @contextmanager
@@ -370,6 +375,7 @@ class Simulation:
             node.validator.chain = node.chain
         node.restart(self.time_us)
         self._forget_paths()
+        node.look_around()
         self.note(node, "wiped" if is_wiped else "restart", -1)
         for other in self.nodes:
             if other is not node:

@@ -47,6 +47,9 @@ class QbftSettings:
             Besu does.
         has_access_list: messages have Besu 26.1's slot for a block access list.
         keeps_votes: what a validator has prepared is on its disk, and survives a restart. Besu has it in memory.
+        keeps_prepared: a validator that others' messages move to a later round keeps what it has seen prepared, as the
+            specification has it. Besu forgets it, and only its own timeout keeps it (QbftBlockHeightManager,
+            startNewRound): of seven validators two that lie can then undo a block that is final somewhere.
         starts_after_sync: a node that has caught up takes part at once. Besu before 25.3 waited for the next block,
             which may never come (issue 8307).
         restores_prepared_round: a block that is proposed again is compared with what was prepared in the round in which
@@ -61,6 +64,7 @@ class QbftSettings:
     round_change_repeat_s: float = 0.0
     has_access_list: bool = True
     keeps_votes: bool = False
+    keeps_prepared: bool = False
     starts_after_sync: bool = True
     restores_prepared_round: bool = True
 
@@ -246,6 +250,8 @@ class Validator:
             self._change_round(self.round.number + 1)
 
     def _enter_round(self, number: int) -> None:
+        if self.round is not None and self.settings.keeps_prepared:
+            self._certificate = self._certify(self.round)
         self._set_round(self._early.pop(number, None) or _Round(number))
         self._early = {later: votes for later, votes in self._early.items() if later > number}
         self._round_changes = {later: sent for later, sent in self._round_changes.items() if later >= number}
@@ -309,15 +315,11 @@ class Validator:
 
     def on_proposal(self, message: Message) -> None:
         """Take a proposal for this round or a later one; a later one is gone to if it is justified."""
-        if message.round < self.round_number:
+        if message.round < self.round_number or not self._is_acceptable(message):
             return
         if message.round > self.round_number:
-            fault = justification.check_proposal(message, self.height, message.round)
-            if fault is not None:
-                self.surroundings.note("rejected", message.round, f"proposal: {fault}")
-                return
             self._enter_round(message.round)
-        self._take_proposal(message)
+        self._accept(message)
 
     def propose(self, block: Block, round_changes: tuple[Signed[RoundChange], ...], prepares: Sequence[Any]) -> None:
         """Send a proposal for the current round, and take it as everybody else does."""
@@ -326,18 +328,23 @@ class Validator:
         message = Message(sign(self.account, payload), round_changes=round_changes, prepares=tuple(prepares))
         self.surroundings.note("proposed", self.round.number, block.header.hash.hex())
         self.surroundings.multicast(message)
-        self._take_proposal(message)
+        if self._is_acceptable(message):
+            self._accept(message)
 
-    def _take_proposal(self, message: Message) -> None:
-        round_ = self.round
-        assert round_ is not None
-        if round_.proposal is not None:
-            return
-        fault = justification.check_proposal(message, self.height, round_.number)
+    def _is_acceptable(self, message: Message) -> bool:
+        """Tell whether a proposal is the first of its round, justified, and of a block that can follow the head."""
+        if self.round is not None and self.round.number == message.round and self.round.proposal is not None:
+            return False
+        fault = justification.check_proposal(message, self.height, message.round)
         fault = fault or self.chain.check(message.signed.payload.block)
         if fault is not None:
-            self.surroundings.note("rejected", round_.number, f"proposal: {fault}")
-            return
+            self.surroundings.note("rejected", message.round, f"proposal: {fault}")
+        return fault is None
+
+    def _accept(self, message: Message) -> None:
+        """Vote for the proposal of the current round."""
+        round_ = self.round
+        assert round_ is not None
         round_.proposal = message
         header = message.signed.payload.block.header
         digest, height, number = header.seal_hash, self.height, round_.number
@@ -430,6 +437,8 @@ class Validator:
 
     def on_round_change(self, message: Message) -> None:
         """Count a round change; a quorum opens the round, and its proposer proposes."""
+        if not self.round_number <= message.round <= self.round_number + MAX_ROUNDS_AHEAD:
+            return
         fault = justification.check_round_change(message, self.height)
         if fault is None and message.block is not None:
             fault = self.chain.check(message.block)
@@ -437,11 +446,7 @@ class Validator:
             self.surroundings.note("rejected", message.round, f"round change: {fault}")
             return
         assert message.author is not None
-        if message.round > self.round_number + MAX_ROUNDS_AHEAD:
-            return
         self._rounds_of[message.author] = max(message.round, self._rounds_of.get(message.author, 0))
-        if message.round < self.round_number:
-            return
         target = message.round
         sent = self._round_changes.setdefault(target, {})
         if target not in self._answered:

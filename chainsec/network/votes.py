@@ -1,6 +1,6 @@
 """How validators change: proposers cast votes in headers, more than half of the validators decide.
 
-Pure values. Layer: network. Not here: who may be voted in at all (``permissions``), when a vote is cast (``node``).
+Pure values. Layer: network. Not here: who may be voted in at all (``permissions``), when a vote is cast (``chain``).
 """
 
 from __future__ import annotations

@@ -14,20 +14,18 @@ from collections.abc import Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from chainsec.config import Config
 from chainsec.digest import digest_json, parse_canonical
 from chainsec.errors import AuditFailed, LedgerError, RunInUse
 from chainsec.ledger.engine import open_engine
 from chainsec.ledger.verify import verify_chain
-from chainsec.network.evidence import check_headers, read_headers
-from chainsec.network.validator import QbftSettings
 from chainsec.scenarios.acts import Acts, find_contracts
+from chainsec.scenarios.audit_network import prove_headers
 from chainsec.scenarios.directory import (
     CHAIN,
     CHAIN_FILES,
-    HEADERS,
     SEAL,
     SETTINGS,
     digest_files,
@@ -63,6 +61,7 @@ class AuditSummary:
         scores: computed again.
         refusals: decisions without a score, as the context had to be refused.
         uses: uses under an anchor.
+        seals: validators' seals that hold, over all headers; 0 for a run on one chain.
         unanchored: records that nothing on chain commits to yet; none in a finished run.
         is_sealed: whether the run was finished and its seal holds.
         head_hash: hash of the last block, 0x-hexadecimal.
@@ -74,6 +73,7 @@ class AuditSummary:
     scores: int
     refusals: int
     uses: int
+    seals: int
     unanchored: int
     is_sealed: bool
     head_hash: str
@@ -120,6 +120,7 @@ def _verify(path: Path, on_block: Callable[[int, int], None], *, is_own: bool, p
     with open_evidence(path) as (engine, contracts):
         origin, acts = lay_origin(settings), Acts(engine, contracts)
         terms = parse_canonical((path / SETTINGS).read_bytes()).get("network")
+        network, seals = dict[str, object](), 0
         evidence = Evidence(
             path,
             settings,
@@ -133,7 +134,7 @@ def _verify(path: Path, on_block: Callable[[int, int], None], *, is_own: bool, p
         acts.check_lasting(len(origin.blocks) - 1)
         evidence.check_records()
         if terms is not None:
-            _check_network(path, engine, terms)
+            network, seals = prove_headers(path, engine, acts, NetworkTerms(**terms), settings.seed)
         figures = _count_figures(path, acts, evidence) if broken is None and (is_sealed or has_report) else {}
     if broken is not None:
         raise broken
@@ -146,25 +147,13 @@ def _verify(path: Path, on_block: Callable[[int, int], None], *, is_own: bool, p
         refusals=evidence.refusals,
         uses=evidence.anchored[USES],
         unanchored=evidence.unanchored,
+        seals=seals,
         is_sealed=is_sealed,
         head_hash=str(chain.head_hash),
     )
     if is_sealed or has_report:
-        _check_report(path, summary, evidence, figures)
+        _check_report(path, summary, evidence, figures | network)
     return summary
-
-
-def _check_network(path: Path, engine: Engine, terms: Mapping[str, Any]) -> None:
-    """Hold the headers that validators sealed against the chain.
-
-    Raises:
-        AuditFailed: names the first header that does not hold; or the run is not at its end, where they are written.
-    """
-    if not (path / HEADERS).exists():
-        raise AuditFailed(f"{HEADERS}: is not there yet; a run on a network writes it when it ends", path=path)
-    network = NetworkTerms(**terms)
-    headers = read_headers((path / HEADERS).read_bytes())
-    check_headers(headers, engine, block_period_s=network.block_period_s, epoch_blocks=QbftSettings().epoch_blocks)
 
 
 def require_plain_files(path: Path) -> None:
@@ -284,6 +273,8 @@ def _check_report(path: Path, summary: AuditSummary, evidence: Evidence, figures
     parts = sum(part.transactions for part in operations), sum(part.gas_total for part in operations)
     if parts != (report.cost.transactions, report.cost.gas_total):
         raise AuditFailed(f"{REPORT}: cost.gas_by_operation does not add up")
+    if report.network is not None and "network.seals" not in figures:
+        raise AuditFailed(f"{REPORT}: tells of a network, and the run was on one chain")
 
 
 def _figure(report: Report, name: str) -> object:

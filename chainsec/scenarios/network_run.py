@@ -8,31 +8,34 @@ from __future__ import annotations
 import json
 from collections import Counter
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from chainsec.errors import ConfigError
 from chainsec.ledger.evm import Genesis
 from chainsec.network.committee import most_faulty
 from chainsec.network.conditions import CONDITIONS
 from chainsec.network.engine import NetworkEngine
+from chainsec.network.header import EMPTY_TRIE_ROOT
 from chainsec.network.links import load_matrix
 from chainsec.network.probe import probe
-from chainsec.network.simulation import NetworkPlan
+from chainsec.network.simulation import NetworkPlan, node_account
 from chainsec.network.validator import QbftSettings
 from chainsec.scenarios.report_network import Condition, NetworkPart, StillRead
 from chainsec.scenarios.report_series import Quantiles
 from chainsec.services.access import Status
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from chainsec.config import Config
     from chainsec.network.engine import Settlement
+    from chainsec.network.header import Header
+    from chainsec.primitives import Address
     from chainsec.scenarios.episodes import ThreatSeen
     from chainsec.scenarios.play import Play
 
-__all__ = ["VIEW_LAG_S", "NetworkTerms", "measure_network", "open_network"]
+__all__ = ["VIEW_LAG_S", "NetworkTerms", "count_headers", "measure_network", "open_network"]
 
 MOST_VALIDATORS = 40
 VIEW_LAG_S = 60
@@ -79,6 +82,10 @@ class NetworkTerms:
         load_matrix(self.links)  # here, before anything is written: who audits the run later need not have the file
         return asdict(self)
 
+    def addresses(self, seed: int) -> list[Address]:
+        """Return who the validators are; needs no matrix."""
+        return [node_account(seed, number).address for number in range(self.validators)]
+
     def plan(self, config: Config) -> NetworkPlan:
         """Return the network that a run with these settings is on."""
         matrix = load_matrix(self.links)
@@ -104,7 +111,6 @@ def measure_network(
 ) -> NetworkPart:
     """Return what a run on a network has measured, and what probes say about the network's other conditions."""
     sent = {number: found for found in engine.settlements for number in range(found.first_block, found.last_block + 1)}
-    live = engine.headers[1:]
     network = engine.network
     acted = [seen for seen in play.threats if seen.response.action != "alert" and seen.acted_block in sent]
     cut = [sent[seen.acted_block] for seen in acted]
@@ -119,11 +125,8 @@ def measure_network(
         condition=terms.condition,
         block_period_s=terms.block_period_s,
         request_timeout_s=terms.request_timeout_s,
-        blocks=len(live),
-        empty_blocks=sum(1 for header in live if not header.gas_used),
-        rounds={str(round_): count for round_, count in sorted(Counter(h.extra.round for h in live).items())},
+        **count_headers(engine.headers),
         violations=len(network.agreement.violations),
-        seals=sum(len(header.extra.seals) for header in live),
         messages=sum(network.messages.values()),
         bytes_sent=sum(network.bytes_sent.values()),
         **_grants(play, sent),
@@ -133,6 +136,27 @@ def measure_network(
         still_read=_still_read(play, acted, sent),
         conditions=tuple(conditions),
     )
+
+
+class HeaderCounts(TypedDict):
+    """What the sealed headers of a run say of themselves; fields as in ``NetworkPart``."""
+
+    blocks: int
+    empty_blocks: int
+    rounds: dict[str, int]
+    seals: int
+
+
+def count_headers(headers: Sequence[Header]) -> HeaderCounts:
+    """Return what sealed headers say of themselves; the first is the one that the validators began on."""
+    live = headers[1:]
+    rounds = Counter(header.extra.round for header in live)
+    return {
+        "blocks": len(live),
+        "empty_blocks": sum(1 for header in live if header.transaction_root == EMPTY_TRIE_ROOT),
+        "rounds": {str(round_): count for round_, count in sorted(rounds.items())},
+        "seals": sum(len(header.extra.seals) for header in live),
+    }
 
 
 def _seconds(found: Settlement, choose: Callable[[Any], int]) -> float:

@@ -16,12 +16,10 @@ from chainsec.network.messages import (
     Proposal,
     RoundChange,
     Signed,
-    WireFormat,
+    read_message,
 )
 from chainsec.network.rlpitems import as_number, decode_strictly, encode, encode_number, join
 from chainsec.primitives import Address
-
-WIRE = WireFormat()
 
 
 def exactly(size):
@@ -125,7 +123,7 @@ def test_a_block_survives(block):
 
 @given(MESSAGE)
 def test_a_message_survives(message):
-    read = WIRE.read(message.code, message.encoded)
+    read = read_message(message.code, message.encoded)
     assert (read, read.encoded, read.has_access_list) == (message, message.encoded, message.has_access_list)
     assert (read.height, read.round, read.author) == (message.height, message.round, message.author)
     assert read.signed.payload.signing_hash == message.signed.payload.signing_hash
@@ -134,7 +132,7 @@ def test_a_message_survives(message):
 def read_or_refuse(code, encoded):
     """Read bytes: whatever is read is written again as it was. Any other failure than ValueError fails the test."""
     try:
-        message = WIRE.read(code, encoded)
+        message = read_message(code, encoded)
     except ValueError:
         return None
     assert (message.code, message.encoded) == (code, encoded)

@@ -16,14 +16,13 @@ from chainsec.network.messages import (
     Proposal,
     RoundChange,
     Signed,
-    WireFormat,
+    read_message,
     seal_author,
     sign,
     sign_seal,
 )
 from chainsec.primitives import Address
 
-WIRE = WireFormat()
 ANN = Account.derive(b"tests/network", "ann")
 DIGEST, SEAL, SIGNATURE = b"\xdd" * 32, b"\x5e" * 65, b"\x51" * 64 + b"\x01"
 D = "a0" + "dd" * 32  # 33 bytes: a string of 32
@@ -125,7 +124,7 @@ def test_a_payload_is_encoded_as_derived(name):
 def test_a_message_is_encoded_and_read_as_derived(name):
     code, hexadecimal, message = MESSAGES[name]
     assert (message.code, message.encoded.hex()) == (code, hexadecimal)
-    read = WIRE.read(code, bytes.fromhex(hexadecimal))
+    read = read_message(code, bytes.fromhex(hexadecimal))
     assert read == message
     assert (read.has_access_list, read.signed.payload) == (message.has_access_list, message.signed.payload)
     assert (read.height, read.encoded) == (5, message.encoded)
@@ -210,9 +209,9 @@ BAD = {
 def test_bytes_that_are_no_message_say_what_is_wrong(name):
     code, hexadecimal, match = BAD[name]
     with pytest.raises(ValueError, match=match):
-        WIRE.read(code, bytes.fromhex(hexadecimal))
+        read_message(code, bytes.fromhex(hexadecimal))
 
 
 def test_reading_the_same_bytes_twice_decodes_them_once():
     encoded = bytes.fromhex(S_PREPARE)
-    assert WIRE.read(0x13, encoded) is WIRE.read(0x13, bytes(encoded))
+    assert read_message(0x13, encoded) is read_message(0x13, bytes(encoded))

@@ -8,11 +8,10 @@ import pytest
 from chainsec.network.blockrules import check_header, check_seals
 from chainsec.network.extradata import ExtraData
 from chainsec.network.header import EMPTY_TRIE_ROOT, Block, Header
-from chainsec.network.messages import Code, Message, WireFormat
+from chainsec.network.messages import Code, Message, read_message
 from chainsec.network.validator import MAX_ROUNDS_AHEAD, QbftSettings, Validator
 
 SETTINGS = QbftSettings(block_period_s=2, request_timeout_s=4)
-WIRE = WireFormat()
 SECOND_US = 1_000_000
 TRANSACTION = bytes.fromhex("c101")
 
@@ -110,7 +109,7 @@ class World:
     def deliver(self):
         while self.queue:
             receiver, code, encoded = self.queue.popleft()
-            message = WIRE.read(code, encoded)
+            message = read_message(code, encoded)
             if message.height == self.validators[receiver].height.number:
                 self.validators[receiver].on_message(message)
 
