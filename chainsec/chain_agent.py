@@ -231,6 +231,7 @@ class ChainActions:
         """Report a threat by the requester of ``request``."""
         self._sentinel.raise_alert(self._account, request.requester, kind, severity, receipt)
 
-    def settle(self) -> None:
-        """Put what was sent into a block."""
-        self._client.settle(self._clock())
+    def settle(self) -> int:
+        """Put what was sent into a block, and return the last that it stands in; the newest where nothing was."""
+        receipts = self._client.settle(self._clock())
+        return max((receipt.block_number for receipt in receipts), default=self._client.at)

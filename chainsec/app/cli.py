@@ -102,11 +102,19 @@ def demo(
         int, typer.Option(min=0, help="Let so many QBFT validators agree on the chain, in virtual time; 0: one chain.")
     ] = 0,
     links: Annotated[
-        str, typer.Option(metavar="MATRIX", help="Between validators: wan, lan, or a CSV file; see docs/network.md.")
-    ] = "wan",
+        str | None,
+        typer.Option(
+            metavar="MATRIX",
+            help="Between validators: wan, lan, or a CSV file; see docs/network.md.",
+            show_default="wan",
+        ),
+    ] = None,
     condition: Annotated[
-        str, typer.Option(help="What is wrong with the network: healthy, down, partition or byzantine.")
-    ] = "healthy",
+        str | None,
+        typer.Option(
+            help="What is wrong with the network: healthy, down, partition or byzantine.", show_default="healthy"
+        ),
+    ] = None,
     config: ConfigOption = None,
     fresh: FreshOption = False,
     as_json: JsonOption = False,
@@ -126,9 +134,16 @@ def demo(
     from chainsec.scenarios.run import demo_scenario  # noqa: PLC0415 - --help stays fast
 
     settings = _settings(config, seed)
+    terms = None
+    if validators:
+        terms = NetworkTerms(validators, links or "wan", condition or "healthy")
+    elif links is not None or condition is not None:
+        name, value = ("links", links) if links is not None else ("condition", condition)
+        raise ConfigError(
+            f"--{name} {value}: is of a network; --validators says how many agree on the chain", field=name
+        )
     scenario = demo_scenario(settings.seed, days=days)
-    terms = NetworkTerms(validators, links, condition) if validators else None
-    path = run or Path("runs") / (f"demo-{settings.seed}" + (f"-{validators}-{condition}" if terms else ""))
+    path = run or Path("runs") / (f"demo-{settings.seed}" + (f"-{validators}-{terms.condition}" if terms else ""))
     _play(scenario, settings, path, engine=engine, network=terms, fresh=fresh, as_json=as_json)
 
 

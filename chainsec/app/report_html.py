@@ -11,7 +11,13 @@ from typing import TYPE_CHECKING
 
 from chainsec.app import findings, report_charts, report_tables, wording
 from chainsec.app.markup import page, prose, section
-from chainsec.app.report_network import network_conditions, network_facts, network_sentence, network_times
+from chainsec.app.report_network import (
+    network_conditions,
+    network_facts,
+    network_sentence,
+    network_times,
+    slowest_of,
+)
 from chainsec.app.wording import escape
 from chainsec.scenarios.report_schema import deterministic_digest
 
@@ -106,8 +112,8 @@ def _tiles(report: Report) -> str:
 
 def _time_tile(report: Report) -> tuple[str, str, tuple[str, ...]]:
     if report.network is not None and report.network.revoke_s is not None:
-        times = report.network.revoke_s
-        return "Time to revoke", f"{wording.amount(times.p99)} s", ("99 %, from threat seen to final everywhere",)
+        times, which = report.network.revoke_s, slowest_of(report.network.revocations).lower()
+        return "Time to revoke", f"{wording.amount(times.p99)} s", (which, "sent to final at every connected gateway")
     cut_off, seen = findings.time_to_revoke(report), report.latency.revocation_blocks
     within = wording.NOT_MEASURED if seen is None else wording.blocks(seen.p99)
     if cut_off is None:

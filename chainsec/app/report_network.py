@@ -15,10 +15,11 @@ if TYPE_CHECKING:
     from chainsec.scenarios.report_schema import Report
     from chainsec.scenarios.report_series import Quantiles
 
-__all__ = ["network_conditions", "network_facts", "network_sentence", "network_times"]
+__all__ = ["network_conditions", "network_facts", "network_sentence", "network_times", "slowest_of"]
 
 _HEAD = ("", "median", "95 %", "99 %")
 _NUMBERS = frozenset({1, 2, 3})
+_HUNDRED = 100
 
 
 def network_sentence(report: Report) -> str:
@@ -27,16 +28,24 @@ def network_sentence(report: Report) -> str:
     if network is None or network.revoke_s is None:
         return ""
     still = network.still_read
-    slipped = (
-        f"{wording.plural(still.uses, 'use')} with {wording.data_size(still.bytes_read)} still got through"
-        if still.uses
-        else "nothing got through"
-    )
+    pace, meanwhile = still.bytes_at_pace, ""
+    if pace is not None:
+        usual, most = (wording.data_size(round(value)) for value in (pace.p50, pace.p99))
+        meanwhile = f"; meanwhile an attack goes on at its own pace: {usual} in the median, {most} at worst"
     return (
-        f"On {network.validators} validators ({network.links}, {_means(network)}) a revocation was final at every "
-        f"gateway that was connected within {wording.amount(network.revoke_s.p99)} s of being sent, 99 % of them; in "
-        f"between {slipped}."
+        f"On {network.validators} validators ({network.links}, {_means(network)}) the agent cut somebody off "
+        f"{wording.plural(network.revocations, 'time')}. {slowest_of(network.revocations)} was final at every gateway "
+        f"that was connected within {wording.amount(network.revoke_s.p99)} s of being sent{meanwhile}."
     )
+
+
+def slowest_of(count: int) -> str:
+    """Return what the 99th percentile of so many is, in words: of few it is the slowest.
+
+    >>> slowest_of(4), slowest_of(1_000)
+    ('The slowest of 4', '99 % of 1,000')
+    """
+    return f"The slowest of {wording.count(count)}" if count < _HUNDRED else f"99 % of {wording.count(count)}"
 
 
 def _means(network: NetworkPart) -> str:
@@ -49,18 +58,22 @@ def network_times(report: Report) -> Table:
     network = report.network
     if network is None:
         return Table("Time to grant, time to revoke", _HEAD, [])
+    grants, revocations = wording.count(network.grants), wording.count(network.revocations)
     rows: list[tuple[str, Quantiles | None]] = [
-        ("time to grant, s: request sent to grant final", network.grant_s),
+        (f"time to grant ({grants}), s: request sent to grant final there", network.grant_s),
         ("time to grant, blocks", network.grant_blocks),
-        ("time to revoke, s: sent to final at the first gateway", network.revoke_first_s),
-        ("time to revoke, s: sent to final at every gateway", network.revoke_s),
+        (f"time to revoke ({revocations}), s: sent to final at the first gateway", network.revoke_first_s),
+        ("time to revoke, s: sent to final at every connected gateway", network.revoke_s),
         ("time to revoke, blocks", network.revoke_blocks),
         ("read meanwhile at the attack's own pace, bytes", network.still_read.bytes_at_pace),
     ]
+    still, missed = network.still_read, network.never_everywhere
+    fell = "1 use of attackers falls" if still.uses == 1 else f"{wording.count(still.uses)} uses of attackers fall"
     note = (
-        "Virtual time. A gateway sits beside each validator and asks its own node. What the agent does takes no "
-        f"virtual time. In this run {wording.plural(network.still_read.uses, 'use')} fell between detection and "
-        "finality."
+        "Virtual time; of fewer than a hundred, 99 % means the slowest. A gateway sits beside each validator and asks "
+        f"its own node. What the agent does takes no virtual time. {fell} between detection and finality"
+        f"{f', {wording.data_size(still.bytes_read)}' if still.uses else ''}."
+        + (f" {wording.plural(missed, 'revocation')} never reached a gateway that was connected." if missed else "")
     )
     body = [(name, *wording.percentiles(values)) for name, values in rows if values is not None]
     return Table("Time to grant, time to revoke", _HEAD, body, _NUMBERS, note)
@@ -80,10 +93,14 @@ def network_conditions(report: Report) -> Table:
         cut_off = wording.count(found.cut_off_nodes)
         rows.append((found.name, grant[0], grant[2], revoke[0], revoke[2], blocks[2], cut_off))
     meanings = "; ".join(f"{found.name}: {found.means}" for found in network.conditions)
+    probes = wording.plural(max((found.probes for found in network.conditions), default=0), "grant")
+    probes += " and as many revocations"
+    late = sum(found.lost for found in network.conditions)
+    lost = f"; {wording.count(late)} were not final within two minutes, and are left out" if late else ""
     note = (
-        f"{meanings[:1].upper()}{meanings[1:]}. Probes: small transactions at random points of time, on the same "
-        "validators and links. A gateway beside a node that is cut off learns of no revocation until the partition "
-        "ends: it has to refuse by itself once its node's newest block is older than it trusts."
+        f"{meanings[:1].upper()}{meanings[1:]}. Probes: {probes} of small transactions at random points of time, on "
+        f"the same validators and links{lost}. A gateway beside a node that is cut off learns of no revocation until "
+        "the partition ends: it has to refuse by itself once its node's newest block is older than it trusts."
     )
     return Table("With something wrong", head, rows, frozenset(range(1, 7)), note)
 

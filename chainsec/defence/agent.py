@@ -76,8 +76,8 @@ class ResponseActions(Protocol):
     def raise_alert(self, request: AccessRequest, kind: str, severity: int, receipt: Hash32) -> None:
         """Report a threat by the requester of ``request``."""
 
-    def settle(self) -> None:
-        """Return once what was sent has taken effect."""
+    def settle(self) -> int:
+        """Return once what was sent has taken effect, with the number of the block by which it has."""
 
 
 class ReceiptLog(Protocol):
@@ -89,10 +89,17 @@ class ReceiptLog(Protocol):
 
 @dataclass(frozen=True)
 class Response:
-    """What the agent did about a threat. ``action`` is ``alert``, ``revoke`` or ``quarantine``."""
+    """What the agent did about a threat.
+
+    Args:
+        threat: what was seen.
+        action: ``alert``, ``revoke`` or ``quarantine``.
+        block: the one by which all of it stands on chain.
+    """
 
     threat: Threat
     action: str
+    block: int
 
 
 SEVERITY = {"alert": 1, "revoke": 2, "quarantine": 3}
@@ -254,8 +261,7 @@ class Agent:
             self._actions.quarantine(subject, receipt)
         for request in revocable:
             self._actions.revoke(request, receipt)
-        self._actions.settle()
-        return Response(threat, action)
+        return Response(threat, action, self._actions.settle())
 
     def _revocable(self, threat: Threat) -> list[AccessRequest]:
         """Return the requests concerned whose grants stand, one for each grant."""

@@ -33,26 +33,29 @@ _CYCLE_US = 5 * _SECOND_US
 """What comes after a quiet stretch meets the network at a random point of so many seconds of its rhythm."""
 _PATIENCE_US = 3_600 * _SECOND_US
 _RESEND_US = 10 * _SECOND_US
+_ARRIVAL_US = 60 * _SECOND_US
 _STEP_US = 20_000
 
 
 @dataclass(frozen=True)
 class Settlement:
-    """What was sent together, and when it was final.
+    """What was sent together.
 
     Args:
-        sent_us: virtual time at which clients sent it.
+        sent_us: virtual time at which clients sent it, at node ``entry``.
+        entry: the node that it was handed in at.
+        reached: nodes that were connected to it then, itself among them: each of them will have the blocks.
         head_block: the newest block when it was sent.
         first_block, last_block: of the blocks that hold it.
-        final_us: when each node that was up had the last of them, by the node's number.
         clock_s: the chain's time when it was sent, Unix seconds.
     """
 
     sent_us: int
+    entry: int
+    reached: frozenset[int]
     head_block: int
     first_block: int
     last_block: int
-    final_us: dict[int, int]
     clock_s: float
 
 
@@ -85,6 +88,7 @@ class NetworkEngine(LocalEngine):
         self.headers = [self.network.founding.blocks[-1].header]
         arrange(self.network, self.condition)
         self.network.start()
+        self.network.run_until(1)  # who is down from the start is down before the first client comes
         self.is_live = True
 
     @property
@@ -109,9 +113,10 @@ class NetworkEngine(LocalEngine):
         if not waiting:
             return self._follow_until(lambda: self._node().chain.height > self.height)
         network, raws = self.network, [transaction.encode() for transaction in waiting]
-        sent_us, clock_s = network.time_us, (network.origin_us + network.time_us) / _SECOND_US
+        first, entry = self.height + 1, self._node()
+        sent_us = max(network.time_us, entry.moment_us)  # not before the node that it goes to told of what came before
+        reached, clock_s = self._reached(entry), (network.origin_us + sent_us) / _SECOND_US
         wanted = {bytes(transaction.hash) for transaction in waiting}
-        first = self.height + 1
         self._submit(raws)
         resend_us = sent_us + _RESEND_US
         while wanted:
@@ -122,15 +127,34 @@ class NetworkEngine(LocalEngine):
                 resend_us = network.time_us + _RESEND_US
                 self._submit([raw for raw, each in zip(raws, waiting, strict=True) if bytes(each.hash) in wanted])
         block = self.head()
-        self._wait_for_all(block.number)
         holding = [number for number in range(first, block.number + 1) if self.block(number).transaction_hashes]
-        times = dict(network.agreement.finals[block.number].times_us)
-        self.settlements.append(Settlement(sent_us, first - 1, holding[0], block.number, times, clock_s))
+        settlement = Settlement(sent_us, entry.number, reached, first - 1, holding[0], block.number, clock_s)
+        self.settlements.append(settlement)
         return block
 
+    def final_us(self, settlement: Settlement) -> dict[int, int]:
+        """Return when each of the nodes that were connected had the last of a settlement's blocks, by their numbers.
+
+        One that is missing has it not yet; see ``let_arrive``.
+        """
+        times = self.network.agreement.finals[settlement.last_block].times_us
+        return {number: times[number] for number in settlement.reached if number in times}
+
+    def let_arrive(self) -> None:
+        """Let a minute pass in which nothing is sent, so that the newest blocks get everywhere that they can.
+
+        The network goes on meanwhile; what it agrees on is no part of the engine's chain any more.
+        """
+        self.network.run_until(self.network.time_us + _ARRIVAL_US)
+
     def _node(self) -> Node:
-        """Return the node that the engine follows: the first of those that are up and have most blocks."""
-        return max((node for node in self.network.nodes if node.is_up), key=lambda node: node.chain.height)
+        """Return the node that clients use and the engine follows: the first that is up."""
+        return next(node for node in self.network.nodes if node.is_up)
+
+    def _reached(self, entry: Node) -> frozenset[int]:
+        network = self.network
+        honest = (node for node in network.nodes if node.number not in self.plan.roles)
+        return frozenset(node.number for node in honest if node is entry or network.is_connected(entry, node))
 
     def _pass_time(self, timestamp: int) -> None:
         network = self.network
@@ -164,14 +188,6 @@ class NetworkEngine(LocalEngine):
             self._advance(since_us)
         self._take_over()
         return self.head()
-
-    def _wait_for_all(self, height: int) -> None:
-        """Let time pass until every node has a block that can have it; a node that is cut off is not waited for."""
-        network, here = self.network, self._node()
-        within = [node for node in network.nodes if node is here or network.is_connected(here, node)]
-        deadline_us = network.time_us + _SECOND_US
-        while network.time_us < deadline_us and any(node.is_up and node.chain.height < height for node in within):
-            network.run_until(network.time_us + _STEP_US)
 
     def _take_over(self) -> list[Block]:
         """Execute the blocks that are final at the node followed, and compare."""

@@ -33,9 +33,10 @@ class Probed:
     """What probes of one condition found; virtual seconds, and blocks.
 
     Args:
-        grant_s: from a request's sending until its grant is final at the first gateway's node.
+        grant_s: from a request's sending until its grant is final at the node that it was sent to.
         revoke_s: from a revocation's sending until it is final at every node that is connected.
         revoke_blocks: blocks from the head when it was sent to the one that holds it.
+        lost: acts that were not final within two minutes, or not everywhere.
         cut_off_nodes: nodes that learn nothing of it as long as the condition lasts.
         has_agreed: no two nodes held different blocks.
     """
@@ -44,6 +45,7 @@ class Probed:
     grant_s: tuple[float, ...]
     revoke_s: tuple[float, ...]
     revoke_blocks: tuple[int, ...]
+    lost: int
     cut_off_nodes: int
     has_agreed: bool
 
@@ -69,10 +71,9 @@ def probe(plan: NetworkPlan, condition: str, *, probes: int = 60) -> Probed:
     for _ in range(probes):
         network.run_until(network.time_us + dice.randrange(_SPREAD_US))
         begun_us = network.time_us
-        if _settle(network, drafts, client, is_everywhere=False) is None:
-            continue
+        asked = _settle(network, drafts, client, is_everywhere=False)
         decided = _settle(network, drafts, client, is_everywhere=False)
-        if decided is not None:
+        if asked is not None and decided is not None:
             grants.append((decided[0] - begun_us) / _SECOND_US)
         network.run_until(network.time_us + dice.randrange(_SPREAD_US))
         begun_us, head = network.time_us, network.agreement.height
@@ -86,6 +87,7 @@ def probe(plan: NetworkPlan, condition: str, *, probes: int = 60) -> Probed:
         tuple(grants),
         tuple(revocations),
         tuple(blocks),
+        2 * probes - len(grants) - len(revocations),
         lasting,
         not network.agreement.violations,
     )

@@ -66,15 +66,13 @@ class ThreatSeen:
         response: the threat and what was done.
         time_s: simulated time of the use that gave it away.
         seen_block: the block whose state the use was checked against.
-        acted_block: the block that holds the response.
-        acted_s: that block's time.
+        acted_s: time of the block that holds the response.
         attack: the kind of attack that use truly belonged to, "" for normal life, None where nothing tells.
     """
 
     response: Response
     time_s: int
     seen_block: int
-    acted_block: int
     acted_s: int
     attack: str | None
 

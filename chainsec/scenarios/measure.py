@@ -102,7 +102,7 @@ def measure_latency(play: Play, timings: Sequence[Mapping[str, Any]]) -> Latency
         decision_blocks=Quantiles.of([e.decided_block - e.requested_block for e in play.episodes]),
         decision_ms=Quantiles.of([t["decision_ms"] / t["decisions"] for t in batches for _ in range(t["decisions"])]),
         batch_ms=Quantiles.of([t["decision_ms"] for t in batches for _ in range(t["decisions"])]),
-        revocation_blocks=Quantiles.of([seen.acted_block - seen.seen_block for seen in acted]),
+        revocation_blocks=Quantiles.of([seen.response.block - seen.seen_block for seen in acted]),
     )
 
 
@@ -144,7 +144,7 @@ def draw_series(
         score_marks=_score_marks(play, thresholds),
         curves={name: _curves(judged) for name, judged in {"agent": agent, **baselines}.items() if name != "grant all"},
         decisions_over_time=_decisions_over_time(play),
-        revocation_blocks=Histogram.of([s.acted_block - s.seen_block for s in acted], (0.0, 1.0, 2.0, 3.0, 4.0, 5.0))
+        revocation_blocks=Histogram.of([s.response.block - s.seen_block for s in acted], (0.0, 1.0, 2.0, 3.0, 4.0, 5.0))
         if acted
         else None,
         revocation_s=Histogram.of([seen.acted_s - since_s for seen, since_s, _ in starts], _REVOCATION_EDGES_S)
@@ -222,7 +222,7 @@ def list_alerts(play: Play) -> tuple[Alert, ...]:
     return tuple(
         Alert(
             time_s=seen.time_s,
-            block=seen.acted_block,
+            block=seen.response.block,
             kind=seen.response.threat.kind,
             requester=seen.response.threat.requester,
             response=seen.response.action,  # type: ignore[arg-type] # one of three; a wider type comes from the agent

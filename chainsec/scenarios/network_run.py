@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from chainsec.errors import ConfigError
@@ -20,24 +20,26 @@ from chainsec.network.links import load_matrix
 from chainsec.network.probe import probe
 from chainsec.network.simulation import NetworkPlan, node_account
 from chainsec.network.validator import QbftSettings
+from chainsec.primitives import Scope
 from chainsec.scenarios.report_network import Condition, NetworkPart, StillRead
 from chainsec.scenarios.report_series import Quantiles
-from chainsec.services.access import Status
+from chainsec.services.access import Basis, Status
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from chainsec.config import Config
     from chainsec.network.engine import Settlement
     from chainsec.network.header import Header
-    from chainsec.primitives import Address
+    from chainsec.primitives import AccessRequest, Address
     from chainsec.scenarios.episodes import ThreatSeen
     from chainsec.scenarios.play import Play
 
-__all__ = ["VIEW_LAG_S", "NetworkTerms", "count_headers", "measure_network", "open_network"]
+__all__ = ["VIEW_LAG_S", "NetworkTerms", "count_headers", "measure_network", "open_network", "seen_at_head"]
 
 MOST_VALIDATORS = 40
+PROBES = 60
 VIEW_LAG_S = 60
 """A gateway's node may not have a block of this age yet: three rounds that end in a timeout, and the way to it."""
 _SECOND_US = 1_000_000
@@ -110,10 +112,10 @@ def measure_network(
     play: Play, engine: NetworkEngine, terms: NetworkTerms, on_step: Callable[[str, int, int], None]
 ) -> NetworkPart:
     """Return what a run on a network has measured, and what probes say about the network's other conditions."""
-    sent = {number: found for found in engine.settlements for number in range(found.first_block, found.last_block + 1)}
     network = engine.network
-    acted = [seen for seen in play.threats if seen.response.action != "alert" and seen.acted_block in sent]
-    cut = [sent[seen.acted_block] for seen in acted]
+    messages, bytes_sent = sum(network.messages.values()), sum(network.bytes_sent.values())
+    engine.let_arrive()
+    watch = _Watch(play, engine)
     names, conditions = list(CONDITIONS) if most_faulty(terms.validators) else ["healthy"], []
     for done, name in enumerate(names, 1):
         conditions.append(_probe(engine.plan_without_condition, name))
@@ -126,16 +128,24 @@ def measure_network(
         block_period_s=terms.block_period_s,
         request_timeout_s=terms.request_timeout_s,
         **count_headers(engine.headers),
+        messages=messages,
+        bytes_sent=bytes_sent,
+        **watch.grants(),
+        **watch.revocations(),
         violations=len(network.agreement.violations),
-        messages=sum(network.messages.values()),
-        bytes_sent=sum(network.bytes_sent.values()),
-        **_grants(play, sent),
-        revoke_first_s=Quantiles.of([_seconds(found, min) for found in cut]),
-        revoke_s=Quantiles.of([_seconds(found, max) for found in cut]),
-        revoke_blocks=Quantiles.of([found.last_block - found.head_block for found in cut]),
-        still_read=_still_read(play, acted, sent),
+        still_read=watch.still_read(),
         conditions=tuple(conditions),
     )
+
+
+def seen_at_head(threats: Iterable[ThreatSeen], engine: NetworkEngine) -> list[ThreatSeen]:
+    """Return threats as seen at the head on which the agent acted: quiet blocks went by between use and response."""
+    sent = _by_block(engine)
+    return [replace(seen, seen_block=sent[seen.response.block].head_block) for seen in threats]
+
+
+def _by_block(engine: NetworkEngine) -> dict[int, Settlement]:
+    return {number: found for found in engine.settlements for number in range(found.first_block, found.last_block + 1)}
 
 
 class HeaderCounts(TypedDict):
@@ -159,49 +169,75 @@ def count_headers(headers: Sequence[Header]) -> HeaderCounts:
     }
 
 
-def _seconds(found: Settlement, choose: Callable[[Any], int]) -> float:
-    return (choose(found.final_us.values()) - found.sent_us) / _SECOND_US
+class _Watch:
+    """Holds what a play did against when it was final."""
 
+    def __init__(self, play: Play, engine: NetworkEngine) -> None:
+        self._play = play
+        self._engine = engine
+        self._sent = _by_block(engine)
+        acted = [seen for seen in play.threats if seen.response.action != "alert"]
+        self._acted = [(seen, self._sent[seen.response.block]) for seen in acted]
 
-def _grants(play: Play, sent: Mapping[int, Settlement]) -> dict[str, Quantiles | None]:
-    granted = [
-        episode
-        for episode in play.episodes
-        if episode.outcome is Status.GRANTED and {episode.requested_block, episode.decided_block} <= sent.keys()
-    ]
-    waits = [
-        (min(sent[episode.decided_block].final_us.values()) - sent[episode.requested_block].sent_us) / _SECOND_US
-        for episode in granted
-    ]
-    blocks = [episode.decided_block - episode.requested_block for episode in granted]
-    return {"grant_s": Quantiles.of(waits), "grant_blocks": Quantiles.of(blocks)}
+    def grants(self) -> dict[str, Any]:
+        """Return the figures of grants that the agent gave at once."""
+        waits, blocks = [], []
+        for episode in self._play.episodes:
+            if episode.outcome is Status.GRANTED:
+                asked, decided = self._sent[episode.requested_block], self._sent[episode.decided_block]
+                waits.append((self._engine.final_us(decided)[asked.entry] - asked.sent_us) / _SECOND_US)
+                blocks.append(episode.decided_block - episode.requested_block)
+        return {"grants": len(waits), "grant_s": Quantiles.of(waits), "grant_blocks": Quantiles.of(blocks)}
 
+    def revocations(self) -> dict[str, Any]:
+        """Return the figures of what the agent did to cut somebody off."""
+        cut = [found for _, found in self._acted]
+        return {
+            "revocations": len(cut),
+            "never_everywhere": sum(1 for found in cut if self._engine.final_us(found).keys() != found.reached),
+            "revoke_first_s": Quantiles.of([self._seconds(found, min) for found in cut]),
+            "revoke_s": Quantiles.of([self._seconds(found, max) for found in cut]),
+            "revoke_blocks": Quantiles.of([found.last_block - found.head_block for found in cut]),
+        }
 
-def _still_read(play: Play, acted: list[ThreatSeen], sent: Mapping[int, Settlement]) -> StillRead:
-    """Count what attackers could read between detection and finality at the last gateway."""
-    uses = [json.loads(line) for line in play.directory.uses.lines]
-    slipped, size, at_pace = 0, 0, []
-    for seen in acted:
-        if not seen.attack:
-            continue
-        requester, window_s = seen.response.threat.requester, _seconds(sent[seen.acted_block], max)
-        own = [use for use in uses if use["requester"] == requester]
-        late = [use for use in own if seen.time_s < use["time_s"] <= seen.time_s + window_s]
-        slipped += len(late)
-        size += sum(use["volume_bytes"] for use in late)
-        taken = [use for use in own if use["time_s"] <= seen.time_s and use["basis"] == "agreed"]
-        span_s = seen.time_s - min((use["time_s"] for use in taken), default=seen.time_s)
-        if span_s > 0:
-            at_pace.append(sum(use["volume_bytes"] for use in taken) / span_s * window_s)
-    return StillRead(uses=slipped, bytes_read=size, bytes_at_pace=Quantiles.of(at_pace))
+    def _seconds(self, found: Settlement, choose: Callable[[Iterable[int]], int]) -> float:
+        return (choose(self._engine.final_us(found).values()) - found.sent_us) / _SECOND_US
+
+    def still_read(self) -> StillRead:
+        """Count what attackers could read between detection and finality at the last gateway."""
+        uses = [json.loads(line) for line in self._play.directory.uses.lines]
+        requests = {str(episode.request.id): episode.request for episode in self._play.episodes}
+        slipped, size, at_pace = 0, 0, []
+        for seen, found in self._acted:
+            if not seen.attack:
+                continue
+            window_s = self._seconds(found, max)
+            own = [use for use in uses if use["requester"] == seen.response.threat.requester]
+            late = [use for use in own if seen.time_s < use["time_s"] <= seen.time_s + window_s]
+            late = [use for use in late if self._was_allowed(use, requests, seen.seen_block)]
+            slipped += len(late)
+            size += sum(use["volume_bytes"] for use in late)
+            taken = [use for use in own if use["time_s"] <= seen.time_s and use["basis"] == "agreed"]
+            span_s = seen.time_s - min((use["time_s"] for use in taken), default=seen.time_s)
+            if span_s > 0:
+                at_pace.append(sum(use["volume_bytes"] for use in taken) / span_s * window_s)
+        return StillRead(bytes_at_pace=Quantiles.of(at_pace), uses=slipped, bytes_read=size)
+
+    def _was_allowed(self, use: Mapping[str, Any], requests: Mapping[str, AccessRequest], block: int) -> bool:
+        """Tell whether a gateway that knew no later block let a use pass."""
+        request, scope = requests[use["request"]], Scope[use["action"].upper()]
+        contract = self._play.box.deployment.access.contract
+        found = contract.call("accessBasis", request.requester, request.asset, request.purpose, int(scope), at=block)
+        return Basis(found) is Basis.AGREED
 
 
 def _probe(plan: NetworkPlan, name: str) -> Condition:
-    found = probe(plan, name)
+    found = probe(plan, name, probes=PROBES)
     return Condition(
         name=name,
         means=CONDITIONS[name],
-        probes=len(found.revoke_s),
+        probes=PROBES,
+        lost=found.lost,
         grant_s=Quantiles.of(found.grant_s),
         revoke_s=Quantiles.of(found.revoke_s),
         revoke_blocks=Quantiles.of(found.revoke_blocks),

@@ -245,15 +245,14 @@ class Play:
         return Basis.EXPIRED if basis is Basis.AGREED and has_lapsed else basis
 
     def _note_responses(self, responses: Sequence[Response], episode: Episode, time_s: int, seen_block: int) -> None:
-        """Take note of what the agent did about one use, each response in a block of its own."""
-        engine, first = self.box.engine, self.box.client.at - len(responses) + 1
-        for acted_block, response in enumerate(responses, first):
-            acted_s = engine.block(acted_block).timestamp - self.box.config.run.time_offset_s
-            self.threats.append(ThreatSeen(response, time_s, seen_block, acted_block, acted_s, episode.attack))
+        """Take note of what the agent did about one use."""
+        for response in responses:
+            acted_s = self.box.engine.block(response.block).timestamp - self.box.config.run.time_offset_s
+            self.threats.append(ThreatSeen(response, time_s, seen_block, acted_s, episode.attack))
         self.score.alerts += len(responses)
         actions = {response.action for response in responses}
         before = len(self.standing.revocations)
-        self.standing.follow(AGENT, time_s, since=first)
+        self.standing.follow(AGENT, time_s, since=seen_block + 1)
         revoked = len(self.standing.revocations) - before
         self.score.revoked += revoked
         self.gas.charge("revoke" if revoked else max(actions, key=SEVERITY.__getitem__), revoked or len(responses))

@@ -14,14 +14,14 @@ class StillRead(Part):
     """What attackers could read between their detection and the finality of what stopped them.
 
     Args:
-        uses: uses that a gateway would still have let through in that time.
-        bytes_read: in these.
         bytes_at_pace: in that time at the pace of what the attack had taken until then, by attack.
+        uses: uses of the workload that fall into that time and were allowed before: a gateway that lags lets them pass.
+        bytes_read: in these.
     """
 
+    bytes_at_pace: Quantiles | None
     uses: Count
     bytes_read: Count
-    bytes_at_pace: Quantiles | None
 
 
 class Condition(Part):
@@ -29,6 +29,8 @@ class Condition(Part):
 
     Args:
         means: what is wrong.
+        probes: grants, and as many revocations.
+        lost: of both, those that were not final within two minutes.
         cut_off_nodes: nodes that learn of no revocation as long as it lasts.
         has_agreed: no two nodes held different blocks.
     """
@@ -36,6 +38,7 @@ class Condition(Part):
     name: str
     means: str
     probes: Count
+    lost: Count
     grant_s: Quantiles | None
     revoke_s: Quantiles | None
     revoke_blocks: Quantiles | None
@@ -54,10 +57,13 @@ class NetworkPart(Part):
         empty_blocks: of the live part. Quiet stretches are cut out, so that these are few.
         violations: heights at which two nodes held different blocks.
         seals: that hold, over all headers.
-        grant_s: from a request's sending until its grant is final at the first gateway's node.
+        grants: requests that were granted by the agent at once, of which the next two tell.
+        grant_s: from a request's sending until its grant is final at the node that it was sent to.
         grant_blocks: from the request's block to the grant's.
+        revocations: acts of the agent that cut somebody off, of which the next three tell.
+        never_everywhere: of these, those that a node had not got a minute after the run, though it was connected.
         revoke_first_s: from the sending of what cuts somebody off until it is final at the first node.
-        revoke_s: until it is final at every node that is connected: only then is nobody let through any more.
+        revoke_s: until it is final at every node that was connected: only then is nobody let through any more.
         revoke_blocks: from the head when it was sent to the block that holds it.
         still_read: what slips through in between.
         conditions: the same network under each condition.
@@ -76,8 +82,11 @@ class NetworkPart(Part):
     seals: Count
     messages: Count
     bytes_sent: Count
+    grants: Count
     grant_s: Quantiles | None
     grant_blocks: Quantiles | None
+    revocations: Count
+    never_everywhere: Count
     revoke_first_s: Quantiles | None
     revoke_s: Quantiles | None
     revoke_blocks: Quantiles | None

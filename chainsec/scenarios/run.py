@@ -27,7 +27,7 @@ from chainsec.scenarios.directory import FORMAT, MODELS, SEAL, SETTINGS, RunDire
 from chainsec.scenarios.episodes import Score, observed_of
 from chainsec.scenarios.hospital import hospital
 from chainsec.scenarios.mapping import load_mapping
-from chainsec.scenarios.network_run import measure_network
+from chainsec.scenarios.network_run import measure_network, seen_at_head
 from chainsec.scenarios.origin import run_key_seed
 from chainsec.scenarios.play import Play
 from chainsec.scenarios.replay import build_replay
@@ -260,6 +260,7 @@ def _play(
         venue.bring_home(engine, config, directory, lambda done, total: watcher.on_step("chain", done, total))
         measured = None
         if isinstance(engine, NetworkEngine) and venue.network is not None:
+            play.threats[:] = seen_at_head(play.threats, engine)
             measured = measure_network(play, engine, venue.network, watcher.on_step)
     return play, measured
 

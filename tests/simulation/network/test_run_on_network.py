@@ -144,6 +144,21 @@ def change_the_state(headers):
     headers[4] = replace(headers[4], state_root=headers[3].state_root[::-1])
 
 
+def change_the_transactions(headers):
+    headers[4] = replace(headers[4], transaction_root=headers[4].transaction_root[::-1])
+    reseal(headers, TERMS.addresses(SEED), range(3))
+
+
+def reseal(headers, validators, keys):
+    """Seal everything once more from the fifth header on: a quorum that lies together."""
+    config = Config.model_validate({"seed": SEED})
+    by_address = {(key := TERMS.plan(config).account(number)).address: key for number in keys}
+    for place in range(4, len(headers)):
+        header = replace(headers[place], parent_hash=headers[place - 1].hash).with_extra(headers[place].extra)
+        seals = [sign_seal(by_address[address], header.seal_hash) for address in validators]
+        headers[place] = header.sealed(seals)
+
+
 def change_the_proposer(headers):
     headers[4] = replace(headers[4], coinbase=headers[3].coinbase)
 
@@ -188,6 +203,7 @@ CHANGES = [
     drop_a_seal,
     repeat_a_seal,
     change_the_state,
+    change_the_transactions,
     change_the_proposer,
     seal_as_a_stranger,
     drop_a_line,
@@ -205,10 +221,16 @@ def test_headers_that_were_changed_are_found_though_the_chain_holds(change, agre
     path, _ = agreed
     headers = read_headers((path / "headers.txt").read_bytes())
     with open_evidence(path) as (engine, _):
-        assert check_headers(headers, engine, block_period_s=1, epoch_blocks=30_000) > 0
+        known = {
+            "validators": TERMS.addresses(SEED),
+            "first_block": headers[0].block_number,
+            "block_period_s": 1,
+            "epoch_blocks": 30_000,
+        }
+        assert check_headers(headers, engine, **known) == sum(len(header.extra.seals) for header in headers)
         change(headers)
         with pytest.raises(AuditFailed, match=r"header"):
-            check_headers(headers, engine, block_period_s=1, epoch_blocks=30_000)
+            check_headers(headers, engine, **known)
 
 
 def test_a_changed_byte_of_the_headers_breaks_the_seal(copy):
@@ -218,7 +240,31 @@ def test_a_changed_byte_of_the_headers_breaks_the_seal(copy):
         verify_run(copy)
 
 
-@pytest.mark.parametrize("change", [flip_seal, drop_the_first])
+def begin_at_the_head_with_a_validator_of_ones_own(headers):
+    made_up = Account.derive(b"test", "made up").address
+    extra = replace(headers[-1].extra, validators=(made_up,), seals=(), round=0, vote=None)
+    headers[:] = [headers[-1].with_extra(extra)]
+
+
+def seal_everything_with_a_key_of_ones_own(headers):
+    made_up = Account.derive(b"test", "made up")
+    extra = replace(headers[0].extra, validators=(made_up.address,))
+    headers[0] = headers[0].with_extra(extra)
+    for place in range(1, len(headers)):
+        header = replace(headers[place], coinbase=made_up.address, parent_hash=headers[place - 1].hash)
+        header = header.with_extra(replace(headers[place].extra, validators=(made_up.address,), seals=(), round=0))
+        headers[place] = header.sealed([sign_seal(made_up, header.seal_hash)])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        flip_seal,
+        drop_the_first,
+        begin_at_the_head_with_a_validator_of_ones_own,
+        seal_everything_with_a_key_of_ones_own,
+    ],
+)
 def test_headers_that_were_changed_are_found_by_the_audit_even_under_a_new_seal(change, copy):
     headers = read_headers((copy / "headers.txt").read_bytes())
     change(headers)
@@ -234,6 +280,28 @@ def test_a_run_whose_headers_are_gone_is_not_proved(copy):
         act()
         with pytest.raises(AuditFailed, match=r"headers\.txt: is not there"):
             verify_run(copy)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"validators": 40},
+        {"condition": "byzantine"},
+        {"links": "wan"},
+        {"block_period_s": 5},
+        {"seals": 10**6},
+        {"rounds": {"0": 1}},
+        {"blocks": 1},
+        {"empty_blocks": 9_999},
+    ],
+)
+def test_a_report_that_tells_another_story_of_the_network_is_found_even_under_a_new_seal(change, copy):
+    report = json.loads((copy / "report.json").read_bytes())
+    report["network"] |= change
+    (copy / "report.json").write_text(json.dumps(report))
+    seal_again(copy)
+    with pytest.raises(AuditFailed, match=rf"report\.json: network\.{next(iter(change))} is"):
+        verify_run(copy)
 
 
 @pytest.mark.parametrize(

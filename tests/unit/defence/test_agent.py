@@ -90,6 +90,7 @@ class Desk:
 
     def settle(self):
         self.acts.append(("settle",))
+        return self.acts.count(("settle",))
 
 
 class Tattler:
