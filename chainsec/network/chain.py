@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from chainsec.network.extradata import Vote
     from chainsec.network.header import Header
     from chainsec.network.permissions import Rulebook
-    from chainsec.network.validator import QbftSettings
+    from chainsec.network.surroundings import QbftSettings
     from chainsec.primitives import Address
 
 __all__ = ["NodeChain"]

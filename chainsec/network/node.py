@@ -1,4 +1,4 @@
-"""A node on its machine: its clock, the work that takes time, messages for other heights, and catching up with peers.
+"""A node on its machine: its clock, the work that takes time, messages for other heights.
 
 What comes is worked off in the order in which it comes; each piece starts when the one before is done. Around the
 validator's state machine this is Besu's QbftController, FutureMessageBuffer and synchroniser.
@@ -7,19 +7,21 @@ Layer: network. Not here: agreeing (``validator``), how bytes travel and when a 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from chainsec.errors import LedgerError
-from chainsec.network.header import Block
 from chainsec.network.messages import Code, read_message
+from chainsec.network.synchroniser import FRAME_BYTES, Packet, Synchroniser
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from chainsec.network.chain import NodeChain
+    from chainsec.network.header import Block
     from chainsec.network.machine import Machine
     from chainsec.network.messages import Message
-    from chainsec.network.validator import Memory, Validator
+    from chainsec.network.rounds import Memory
+    from chainsec.network.validator import Validator
     from chainsec.primitives import Address
 
 __all__ = ["Fabric", "Node", "Packet"]
@@ -30,24 +32,6 @@ MAX_BUFFERED = 1_000
 """Messages for later heights that wait at most. Source: Besu, futuremessageslimit."""
 MAX_SEEN = 10_000
 """Messages of a height that are known again when they come once more; Besu's duplicateMessageLimit is 100."""
-SYNC_TOLERANCE = 5
-"""Further behind than this a node does not take part in agreeing. Source: Besu, SyncState."""
-BLOCKS_A_REQUEST = 32
-_RESTARTED = -1
-_REQUEST_TIMEOUT_US = 5_000_000
-_FRAME_BYTES = 100
-"""What RLPx, TCP and IP add to a message."""
-
-
-class Packet(NamedTuple):
-    """What travels between two nodes: a message of QBFT, or what nodes exchange about blocks and transactions.
-
-    ``kind`` is a ``Code``, or "status", "ask", "blocks", "transactions".
-    """
-
-    kind: int | str
-    content: Any
-    size_bytes: int
 
 
 class Fabric(Protocol):
@@ -107,10 +91,7 @@ class Node:
         self._fabric = fabric
         self._seen: dict[bytes, None] = {}
         self._later: dict[int, list[Packet]] = {}
-        self._heights: dict[Address, int] = {}
-        self._asked: tuple[Address, int] | None = None
-        self._distrusted: set[Address] = set()
-        self._sync_from: int | None = None
+        self.synchroniser = Synchroniser(self)
         self._memory: Memory | None = None
         self._block_timer = 0
         self._round_timer = 0
@@ -177,14 +158,15 @@ class Node:
         self.is_up = False
         self.session += 1
         self._memory = self.validator.remember() if self.validator.settings.keeps_votes else None
-        self._seen, self._later, self._heights, self._asked, self._distrusted = {}, {}, {}, None, set()
+        self._seen, self._later = {}, {}
+        self.synchroniser.forget()
         self.chain.forget_pool()
 
     def restart(self, time_us: int) -> None:
         """Come back with the chain that is on disk; peers say whether it is the newest, if there are any."""
         self.is_up = True
         self.moment_us = time_us
-        self._sync_from = _RESTARTED
+        self.synchroniser.begin()
 
     def forget_votes(self) -> None:
         """Lose what was kept of votes: the disk is empty."""
@@ -192,7 +174,7 @@ class Node:
 
     def connect(self, peer: Node) -> None:
         """Tell a peer that has just been connected where this node stands, and what waits here."""
-        self._fabric.send(self, peer.address, Packet("status", self.chain.height, _FRAME_BYTES))
+        self._fabric.send(self, peer.address, Packet("status", self.chain.height, FRAME_BYTES))
         waiting = [transaction.encode() for transaction in self.chain.pool]
         if waiting:
             self._send_transactions(peer.address, waiting)
@@ -217,11 +199,11 @@ class Node:
         elif packet.kind == "transactions":
             self._on_transactions(packet.content)
         elif packet.kind == "status":
-            self._learn_height(sender, packet.content)
+            self.synchroniser.learn_height(sender, packet.content)
         elif packet.kind == "ask":
-            self._answer(sender, packet.content)
+            self.synchroniser.answer(sender, packet.content)
         else:
-            self._on_blocks(sender, packet.content)
+            self.synchroniser.take(sender, packet.content)
 
     def _on_qbft(self, sender: Address, packet: Packet) -> None:
         if packet.content in self._seen:
@@ -238,12 +220,7 @@ class Node:
         elif message.height > height:
             self._keep(packet, message)
             if message.author in self.validator.height.members:
-                self._learn_height(sender, message.height - 1)
-
-    @property
-    def is_syncing(self) -> bool:
-        """Whether the node is catching up, and takes no messages of the height in until it has."""
-        return self._sync_from is not None
+                self.synchroniser.learn_height(sender, message.height - 1)
 
     def _remember(self, packet: Packet) -> None:
         self._seen[packet.content] = None
@@ -252,7 +229,7 @@ class Node:
 
     def _on_message(self, sender: Address, packet: Packet, message: Message) -> None:
         members = self.validator.height.members
-        if message.author not in members or self.address not in members or self.is_syncing:
+        if message.author not in members or self.address not in members or self.synchroniser.is_active:
             return
         self._remember(packet)
         if self.has_gossip:
@@ -261,7 +238,7 @@ class Node:
                     self._fabric.send(self, validator, packet)
         further = len(message.round_changes) + len(message.prepares) + (message.code == Code.COMMIT)
         if further:
-            self.spend(further * self.machine.signature_us)
+            self.check_signatures(further)
         self.validator.on_message(message)
 
     def _keep(self, packet: Packet, message: Message) -> None:
@@ -284,10 +261,10 @@ class Node:
         height = block.number + 1
         self._later = {later: kept for later, kept in self._later.items() if later >= height}
         waiting = self._later.pop(height, [])
-        self.validator.start_height(is_waiting=self.is_syncing)
+        self.validator.start_height(is_waiting=self.synchroniser.is_active)
         for observer in self._fabric.peers(self):
             if observer.address not in self.validator.height.members:
-                self._fabric.send(self, observer.address, Packet("status", block.number, _FRAME_BYTES))
+                self._fabric.send(self, observer.address, Packet("status", block.number, FRAME_BYTES))
         session = self.session
         for packet in waiting:
             if self.session == session and self.chain.height + 1 == height:
@@ -295,102 +272,25 @@ class Node:
 
     # Catching up
 
-    def _learn_height(self, peer: Address, height: int) -> None:
-        self._heights[peer] = max(height, self._heights.get(peer, 0))
-        is_far = height > self.chain.height + SYNC_TOLERANCE
-        if is_far and not self.is_syncing and peer not in self._distrusted:
-            self._sync_from = self.chain.height
-        self._ask()
+    def peers(self) -> list[Address]:
+        """Return who is connected."""
+        return [peer.address for peer in self._fabric.peers(self)]
 
-    def look_around(self) -> None:
-        """Take part again after a restart where nobody is there to ask."""
-        if not self._fabric.peers(self):
-            self._end_sync()
+    def send(self, peer: Address, packet: Packet) -> None:
+        """Send something to a peer."""
+        self._fabric.send(self, peer, packet)
 
-    def _end_sync(self) -> None:
-        """Take part again, once no peer is known to be ahead.
+    def check_signatures(self, count: int) -> None:
+        """Let checking so many take its time."""
+        self.spend(count * self.machine.signature_us)
 
-        Where no block has come meanwhile the height goes on as it was: a node that forgot its votes in the middle of a
-        height, because somebody claimed to be far ahead, could help to undo what it has voted for.
-        """
-        if self._sync_from is None:
-            return
-        has_moved, self._sync_from = self._sync_from != self.chain.height, None
-        self.note("synced", -1)
+    def resume(self, *, has_moved: bool) -> None:
+        """Take part again after catching up."""
         if has_moved and self.validator.settings.starts_after_sync:
             self.validator.start_height()
         memory, self._memory = self._memory, None
         if memory is not None:
             self.validator.recall(memory)
-
-    def _ask(self) -> None:
-        """Ask the peer that is furthest for what is missing, one request at a time.
-
-        A peer that has not given what it claimed to have is asked last, and waited for by nobody, until it gives
-        something.
-        """
-        connected = {peer.address for peer in self._fabric.peers(self)}
-        ahead = {
-            peer: height for peer, height in self._heights.items() if height > self.chain.height and peer in connected
-        }
-        is_promising = ahead.keys() - self._distrusted
-        if not is_promising:
-            self._end_sync()
-        if not ahead or (self._asked is not None and (self._asked[0] not in self._distrusted or not is_promising)):
-            return
-        peer = max(ahead, key=lambda each: (each in is_promising, ahead[each], each))
-        asked = self._asked = (peer, self.chain.height + 1)
-        self._fabric.send(self, peer, Packet("ask", self.chain.height + 1, _FRAME_BYTES))
-
-        def give_up() -> None:
-            if self._asked == asked:
-                self._asked = None
-                self._distrust(peer)
-                self._ask()
-
-        self._fabric.at(self, self.moment_us + _REQUEST_TIMEOUT_US, give_up)
-
-    def _distrust(self, peer: Address) -> None:
-        self._distrusted.add(peer)
-        self._heights.pop(peer, None)
-
-    def _answer(self, peer: Address, first: int) -> None:
-        blocks = tuple(block.encoded for block in self.chain.blocks[max(1, first) : first + BLOCKS_A_REQUEST])
-        size = sum(map(len, blocks))
-        self._fabric.send(self, peer, Packet("blocks", blocks, size + _FRAME_BYTES))
-
-    def _on_blocks(self, peer: Address, blocks: Sequence[bytes]) -> None:
-        if self._asked is None or self._asked[0] != peer:
-            return
-        self._asked = None
-        session = self.session
-        fault = self._import_all(blocks)
-        if self.session != session:
-            return
-        is_missing = len(blocks) < BLOCKS_A_REQUEST and self.chain.height < self._heights.get(peer, 0)
-        if fault is None and is_missing:
-            fault = "it has fewer blocks than it claimed"
-        if fault is not None:
-            self.note("rejected", -1, f"from a peer: {fault}")
-            self._distrust(peer)
-        else:
-            self._distrusted.discard(peer)
-        self._ask()
-
-    def _import_all(self, blocks: Sequence[bytes]) -> str | None:
-        """Take blocks over; return what is wrong with the first that is refused."""
-        for encoded in blocks:
-            try:
-                block = Block.decode(encoded)
-            except ValueError as error:
-                return str(error)
-            if block.number <= self.chain.height:
-                continue
-            self.spend(self.machine.signature_us * len(block.header.extra.seals))
-            fault = self.chain.import_sealed(block)
-            if fault is not None:
-                return f"block {block.number}: {fault}"
-        return None
 
     # Transactions
 
@@ -412,7 +312,7 @@ class Node:
 
     def _send_transactions(self, peer: Address, raws: Sequence[bytes]) -> None:
         size = sum(map(len, raws))
-        self._fabric.send(self, peer, Packet("transactions", tuple(raws), size + _FRAME_BYTES))
+        self._fabric.send(self, peer, Packet("transactions", tuple(raws), size + FRAME_BYTES))
 
     def _on_transactions(self, raws: Sequence[bytes]) -> None:
         for raw in raws:
@@ -425,4 +325,4 @@ class Node:
 
 
 def _pack(message: Message) -> Packet:
-    return Packet(int(message.code), message.encoded, len(message.encoded) + _FRAME_BYTES)
+    return Packet(int(message.code), message.encoded, len(message.encoded) + FRAME_BYTES)

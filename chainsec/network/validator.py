@@ -9,146 +9,28 @@ Layer: network. Not here: messages for other heights, synchronising, processing 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from chainsec.network import justification
 from chainsec.network.committee import catch_up_size, round_timeout_us
 from chainsec.network.justification import Height
 from chainsec.network.messages import Code, Commit, Message, Prepare, Prepared, Proposal, RoundChange, sign, sign_seal
+from chainsec.network.rounds import Certificate, Memory, Round
+from chainsec.network.surroundings import Chain, QbftSettings, Surroundings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from chainsec.ledger.account import Account
-    from chainsec.network.header import Block, Header
+    from chainsec.network.header import Block
     from chainsec.network.messages import Signed
     from chainsec.primitives import Address
 
-__all__ = ["Chain", "Memory", "QbftSettings", "Surroundings", "Validator"]
+__all__ = ["QbftSettings", "Validator"]
 
 MAX_ROUNDS_AHEAD = 64
 """Rounds further ahead than this are not remembered: their timeouts would outlast the age of the universe."""
 _SECOND_US = 1_000_000
-
-
-@dataclass(frozen=True)
-class QbftSettings:
-    """What a network's genesis fixes about QBFT.
-
-    Args:
-        block_period_s: least time between two blocks.
-        request_timeout_s: how long round 0 may take; each further round twice as long.
-        empty_block_period_s: how long the network waits before it makes a block without transactions; 0: not at all.
-        epoch_blocks: votes about validators are void at every multiple of it.
-        has_catch_up: f+1 round changes for higher rounds move a validator to the lowest of them, as the specification
-            asks for; Besu has it off by default.
-        round_change_repeat_s: a round change is sent again every so often, as long as the round lasts; 0: once only, as
-            Besu does.
-        has_access_list: messages have Besu 26.1's slot for a block access list.
-        keeps_votes: what a validator has prepared is on its disk, and survives a restart. Besu has it in memory.
-        keeps_prepared: a validator that others' messages move to a later round keeps what it has seen prepared, as the
-            specification has it. Besu forgets it, and only its own timeout keeps it (QbftBlockHeightManager,
-            startNewRound): of seven validators two that lie can then undo a block that is final somewhere.
-        starts_after_sync: a node that has caught up takes part at once. Besu before 25.3 waited for the next block,
-            which may never come (issue 8307).
-        restores_prepared_round: a block that is proposed again is compared with what was prepared in the round in which
-            it was. Besu before 24.12 compared it in the new round, where it is another (issue 6732).
-    """
-
-    block_period_s: int = 1
-    request_timeout_s: float = 4.0
-    empty_block_period_s: int = 0
-    epoch_blocks: int = 30_000
-    has_catch_up: bool = False
-    round_change_repeat_s: float = 0.0
-    has_access_list: bool = True
-    keeps_votes: bool = False
-    keeps_prepared: bool = False
-    starts_after_sync: bool = True
-    restores_prepared_round: bool = True
-
-
-class Chain(Protocol):
-    """What a validator asks of its own chain."""
-
-    @property
-    def head(self) -> Header:
-        """The newest block's header, sealed."""
-
-    @property
-    def validators(self) -> tuple[Address, ...]:
-        """Who agrees on the next block, sorted."""
-
-    @property
-    def chain_id(self) -> int:
-        """EIP-155 identifier."""
-
-    def build(self, round_: int, timestamp_s: int) -> Block:
-        """Return a new block on the head, executed."""
-
-    def build_of(self, transactions: Sequence[Any], round_: int, timestamp_s: int) -> Block:
-        """Return a new block of these transactions, executed."""
-
-    def check(self, block: Block) -> str | None:
-        """Return why a proposed block cannot follow the head, or None."""
-
-    def append(self, block: Block) -> None:
-        """Make a block, sealed by a quorum and checked before, the head."""
-
-
-class Surroundings(Protocol):
-    """What a validator asks of the machine it runs on."""
-
-    @property
-    def now_us(self) -> int:
-        """The machine's clock, microseconds since 1970."""
-
-    def multicast(self, message: Message) -> None:
-        """Send a message to all other validators."""
-
-    def send_to(self, validator: Address, message: Message) -> None:
-        """Send a message to one other validator."""
-
-    def set_block_timer(self, at_us: int | None) -> None:
-        """Call ``on_block_timer`` at a time of the machine's clock, or not at all; a timer set before is void."""
-
-    def set_round_timer(self, delay_us: int | None) -> None:
-        """Call ``on_round_timer`` after a while, or not at all; another timer set before is void."""
-
-    def call_later(self, delay_us: int, act: Callable[[], None]) -> None:
-        """Do something after a while, unless the machine stops before."""
-
-    def note(self, event: str, round_: int, detail: str = "") -> None:
-        """Take note of something for the trace."""
-
-
-@dataclass
-class _Round:
-    number: int
-    proposal: Message | None = None
-    prepares: dict[Address, Signed[Prepare]] = field(default_factory=dict)
-    commits: dict[Address, Signed[Commit]] = field(default_factory=dict)
-
-    @property
-    def block(self) -> Block | None:
-        return None if self.proposal is None else self.proposal.signed.payload.block
-
-
-@dataclass(frozen=True)
-class _Certificate:
-    block: Block
-    prepares: tuple[Signed[Prepare], ...]
-    round: int
-
-
-@dataclass(frozen=True)
-class Memory:
-    """What a validator may not forget about a height: the last round it took part in, and what it saw prepared."""
-
-    height: int
-    round: int
-    certificate: _Certificate | None
 
 
 class Validator:
@@ -163,7 +45,7 @@ class Validator:
     ``round`` is the current one, None while the next block is not due; ``round_number`` is -1 then.
     """
 
-    round: _Round | None
+    round: Round | None
     round_number: int
 
     def __init__(self, account: Account, chain: Chain, surroundings: Surroundings, settings: QbftSettings) -> None:
@@ -178,13 +60,13 @@ class Validator:
         restores = self.settings.restores_prepared_round
         self.height = Height(head.block_number + 1, self.chain.validators, head.coinbase, restores)
         self._set_round(None)
-        self._certificate: _Certificate | None = None
-        self._early: dict[int, _Round] = {}
+        self._certificate: Certificate | None = None
+        self._early: dict[int, Round] = {}
         self._round_changes: dict[int, dict[Address, Message]] = {}
         self._answered: set[int] = set()
         self._rounds_of: dict[Address, int] = {}
 
-    def _set_round(self, round_: _Round | None) -> None:
+    def _set_round(self, round_: Round | None) -> None:
         self.round = round_
         self.round_number = -1 if round_ is None else round_.number
 
@@ -195,8 +77,7 @@ class Validator:
 
     def remember(self) -> Memory:
         """Return what goes to disk where votes are kept."""
-        certificate = self._certificate if self.round is None else self._certify(self.round)
-        return Memory(self.height.number, self.round_number, certificate)
+        return Memory(self.height.number, self.round_number, self._latest_certificate())
 
     def recall(self, memory: Memory) -> None:
         """Go on after a restart: never again in a round in which this validator may have voted."""
@@ -250,9 +131,9 @@ class Validator:
             self._change_round(self.round.number + 1)
 
     def _enter_round(self, number: int) -> None:
-        if self.round is not None and self.settings.keeps_prepared:
-            self._certificate = self._certify(self.round)
-        self._set_round(self._early.pop(number, None) or _Round(number))
+        if self.settings.keeps_prepared:
+            self._certificate = self._latest_certificate()
+        self._set_round(self._early.pop(number, None) or Round(number))
         self._early = {later: votes for later, votes in self._early.items() if later > number}
         self._round_changes = {later: sent for later, sent in self._round_changes.items() if later >= number}
         self.surroundings.set_round_timer(round_timeout_us(self.settings.request_timeout_s, number))
@@ -262,7 +143,7 @@ class Validator:
         if self.round is not None:
             if self.round.number >= number:
                 return
-            self._certificate = self._certify(self.round)
+            self._certificate = self._latest_certificate()
         self._enter_round(number)
         message = self.make_round_change(number)
         self.on_round_change(message)
@@ -281,11 +162,10 @@ class Validator:
 
         self.surroundings.call_later(round(repeat_s * _SECOND_US), repeat)
 
-    def _certify(self, round_: _Round) -> _Certificate | None:
-        if not self._is_prepared(round_):
-            return self._certificate
-        assert round_.block is not None
-        return _Certificate(round_.block, tuple(round_.prepares.values()), round_.number)
+    def _latest_certificate(self) -> Certificate | None:
+        """Return what shows the block that was prepared last, None where none was."""
+        found = None if self.round is None else self.round.certify(self.height)
+        return found or self._certificate
 
     def make_round_change(self, number: int) -> Message:
         """Return this validator's round change to a round, with what it has seen prepared."""
@@ -345,26 +225,15 @@ class Validator:
         """Vote for the proposal of the current round."""
         round_ = self.round
         assert round_ is not None
-        round_.proposal = message
-        header = message.signed.payload.block.header
-        digest, height, number = header.seal_hash, self.height, round_.number
-        round_.prepares = {
-            author: vote
-            for author, vote in round_.prepares.items()
-            if justification.check_prepare(vote, height, number, digest) is None
-        }
-        round_.commits = {
-            author: vote
-            for author, vote in round_.commits.items()
-            if justification.check_commit(vote, height, number, digest) is None
-        }
+        round_.accept(message, self.height)
+        digest, number = message.signed.payload.block.header.seal_hash, round_.number
         commit = self.make_commit(digest, number)
-        if self._is_prepared(round_):  # the others were faster: their prepares alone are a quorum
+        if round_.is_prepared(self.height):  # the others were faster: their prepares alone are a quorum
             self.send_commit(commit)
         round_.commits.setdefault(self.account.address, commit)
         if self._import_if_committed(round_):
             return
-        self.send_prepare(sign(self.account, Prepare(height.number, number, digest)))
+        self.send_prepare(sign(self.account, Prepare(self.height.number, number, digest)))
 
     def send_prepare(self, vote: Signed[Prepare]) -> None:
         """Count this validator's prepare and send it."""
@@ -389,7 +258,7 @@ class Validator:
             count = self._count_prepare if message.code == Code.PREPARE else self._count_commit
             count(message.signed)
         elif message.round <= self.round_number + MAX_ROUNDS_AHEAD:
-            early = self._early.setdefault(message.round, _Round(message.round))
+            early = self._early.setdefault(message.round, Round(message.round))
             votes: dict[Any, Any] = early.prepares if message.code == Code.PREPARE else early.commits
             votes.setdefault(message.author, message.signed)
 
@@ -397,11 +266,11 @@ class Validator:
         round_ = self.round
         if round_ is None or round_.number != vote.payload.round:
             return
-        was_prepared = self._is_prepared(round_)
+        was_prepared = round_.is_prepared(self.height)
         if self._counts(justification.check_prepare, vote, round_):
             assert vote.author is not None
             round_.prepares.setdefault(vote.author, vote)
-        if not was_prepared and self._is_prepared(round_):
+        if not was_prepared and round_.is_prepared(self.height):
             own = round_.commits.get(self.account.address)
             assert round_.block is not None
             self.send_commit(own or self.make_commit(round_.block.header.seal_hash, round_.number))
@@ -414,7 +283,7 @@ class Validator:
             round_.commits.setdefault(vote.author, vote)
         self._import_if_committed(round_)
 
-    def _counts(self, rule: Any, vote: Signed[Any], round_: _Round) -> bool:
+    def _counts(self, rule: Any, vote: Signed[Any], round_: Round) -> bool:
         """Tell whether a vote counts; before the proposal is there nobody knows, and it is looked at again then."""
         if round_.block is None:
             return True
@@ -423,11 +292,8 @@ class Validator:
             self.surroundings.note("rejected", round_.number, f"{vote.payload.code.name.lower()}: {fault}")
         return fault is None
 
-    def _is_prepared(self, round_: _Round) -> bool:
-        return round_.proposal is not None and len(round_.prepares) >= self.height.quorum
-
-    def _import_if_committed(self, round_: _Round) -> bool:
-        if round_.block is None or len(round_.commits) < self.height.quorum:
+    def _import_if_committed(self, round_: Round) -> bool:
+        if round_.block is None or not round_.is_committed(self.height):
             return False
         seals = [vote.payload.seal for vote in round_.commits.values()]
         block = round_.block.with_header(round_.block.header.sealed(seals))

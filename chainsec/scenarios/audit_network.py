@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from chainsec.errors import AuditFailed
 from chainsec.ledger.local import LocalEngine
 from chainsec.network.evidence import check_headers, read_headers
-from chainsec.network.validator import QbftSettings
+from chainsec.network.surroundings import QbftSettings
 from chainsec.scenarios.directory import HEADERS, MODELS
 from chainsec.scenarios.network_run import count_headers
 

@@ -19,7 +19,7 @@ from chainsec.network.header import EMPTY_TRIE_ROOT
 from chainsec.network.links import load_matrix
 from chainsec.network.probe import probe
 from chainsec.network.simulation import NetworkPlan, node_account
-from chainsec.network.validator import QbftSettings
+from chainsec.network.surroundings import QbftSettings
 from chainsec.primitives import Scope
 from chainsec.scenarios.report_network import Condition, NetworkPart, StillRead
 from chainsec.scenarios.report_series import Quantiles

@@ -41,20 +41,20 @@ def test_who_is_no_validator_moves_nobody_by_claiming_a_great_height(stage):
     found.run(30)
     assert found.events("synced") == []
     assert min(found.heights()) >= 27
-    assert not any(node.is_syncing for node in found.nodes)
+    assert not any(node.synchroniser.is_active for node in found.nodes)
 
 
 @pytest.mark.parametrize("has_answer", [True, False])
 def test_a_validator_that_claims_a_great_height_holds_nobody_up_for_longer_than_one_request(stage, has_answer):
     found = stage(duration_s=60)
     if not has_answer:
-        found.nodes[3]._answer = lambda *_: None
+        found.nodes[3].synchroniser.answer = lambda *_: None
     claim_again_and_again(found, found.network.plan.account(3))
     found.run(60)
     assert len(found.events("synced")) == 3, "each believes it once"
     assert min(found.heights()) >= (57 if has_answer else 48)
     assert found.network.agreement.violations == []
-    assert all(found.nodes[3].address in node._distrusted for node in found.nodes[:3])
+    assert all(found.nodes[3].address in node.synchroniser._distrusted for node in found.nodes[:3])
 
 
 def test_whom_nobody_trusted_is_trusted_again_once_it_gives_blocks(stage):
@@ -62,12 +62,12 @@ def test_whom_nobody_trusted_is_trusted_again_once_it_gives_blocks(stage):
     network, (zero, _, two, _) = found.network, found.nodes
     found.run(10)
     others = {node.address for node in found.nodes if node is not two}
-    two._distrusted = set(others)
+    two.synchroniser._distrusted = set(others)
     found.run(15)
-    two._distrusted = set(others)
+    two.synchroniser._distrusted = set(others)
     found.run(15)
     assert two.chain.height >= zero.chain.height - 1
-    assert two._distrusted < others
+    assert two.synchroniser._distrusted < others
     assert network.agreement.violations == []
 
 
@@ -148,10 +148,10 @@ def test_a_repeated_round_change_counts_after_a_node_has_caught_up_though_it_cam
     message = found.nodes[1].validator.make_round_change(2)
     assert message.author == account.address
     packet = Packet(int(message.code), message.encoded, 200)
-    node._sync_from = 0
+    node.synchroniser._began_at = 0
     node.on_packet(account.address, packet)
     assert node.validator._round_changes == {}
-    node._sync_from = None
+    node.synchroniser._began_at = None
     node.on_packet(account.address, packet)
     assert list(node.validator._round_changes) == [2]
 
