@@ -42,8 +42,11 @@ class Silent(Validator):
     def send_commit(self, commit: Signed[Commit]) -> None:
         """Say nothing."""
 
+    def on_round_timer(self) -> None:
+        """Stay, and say nothing."""
+
     def _change_round(self, number: int) -> None:
-        """Say nothing."""
+        """Say nothing, also where others' round changes would move an honest validator."""
 
 
 class Equivocator(Validator):

@@ -1,8 +1,8 @@
 """How long bytes take from one node to another: a matrix of regions, and one connection's state over time.
 
 A connection is TCP, as devp2p's are: in order, nothing lost but time. A packet that is lost is sent again after a
-retransmission timeout, and what was sent later waits behind it. Layer: network. Not here: who is connected to whom
-(``simulation``), messages.
+retransmission timeout, and what was sent later waits behind it; all of that ends with the connection. Layer: network.
+Not here: who is connected to whom (``simulation``), when links change (``faults``), messages.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from chainsec.errors import BadInput
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from random import Random
 
 __all__ = ["Connection", "Link", "Matrix", "load_matrix"]
@@ -25,9 +25,11 @@ _COLUMNS = ("from", "to", "latency_ms", "jitter_ms", "bandwidth_mbps", "loss_rat
 _PACKET_BYTES = 1_448
 _LEAST_TIMEOUT_US = 200_000
 """Least retransmission timeout of Linux; RFC 6298 asks for a second."""
+_MOST_TIMEOUT_US = 120_000_000
+"""TCP_RTO_MAX of Linux: the timeout doubles up to two minutes."""
 _MOST_TRIES = 15
-_MOST_MS = 60_000
-_MOST_MBPS = 1_000_000
+MOST_MS = 60_000
+LEAST_MBPS, MOST_MBPS = 0.001, 1_000_000
 _MS_US = 1_000
 
 
@@ -36,9 +38,12 @@ class Link:
     """One direction between two regions.
 
     Args:
-        latency_ms: one way, at least 0.
-        jitter_ms: mean of what is added to it, at least 0; up to four times as much is added.
-        bandwidth_mbps: megabits a second, over 0.
+        latency_ms: one way, from 0 to 60,000: the least that a message takes.
+        jitter_ms: mean of what is added to it, from 0 to 60,000. Added is ``4 * jitter_ms * u * v``, u and v drawn
+            evenly from 0 to 1: up to four times the mean, half of the time under 0.747 of it. Half of all messages
+            take longer than ``latency_ms + 0.747 * jitter_ms``, and so a latency that was measured as a median (those
+            of ``wan`` are) comes out higher by that much.
+        bandwidth_mbps: megabits a second, from 0.001 to 1,000,000.
         loss_rate: share of packets that are lost, from 0 to under 1.
 
     Raises:
@@ -53,9 +58,9 @@ class Link:
     def __post_init__(self) -> None:
         """Check the ranges."""
         for name, is_right, wanted in (
-            ("latency_ms", 0 <= self.latency_ms <= _MOST_MS, f"from 0 to {_MOST_MS}"),
-            ("jitter_ms", 0 <= self.jitter_ms <= _MOST_MS, f"from 0 to {_MOST_MS}"),
-            ("bandwidth_mbps", 0 < self.bandwidth_mbps <= _MOST_MBPS, f"over 0, at most {_MOST_MBPS}"),
+            ("latency_ms", 0 <= self.latency_ms <= MOST_MS, f"from 0 to {MOST_MS}"),
+            ("jitter_ms", 0 <= self.jitter_ms <= MOST_MS, f"from 0 to {MOST_MS}"),
+            ("bandwidth_mbps", LEAST_MBPS <= self.bandwidth_mbps <= MOST_MBPS, f"from {LEAST_MBPS} to {MOST_MBPS}"),
             ("loss_rate", 0 <= self.loss_rate < 1, "from 0 to under 1"),
         ):
             if not is_right:
@@ -69,6 +74,9 @@ class Connection:
         link: its figures; may be exchanged on the way.
         random: decides jitter and loss of this direction alone.
 
+    ``later`` tells what its figures will be, and from when on, in the order of time: what is still on the wire then
+    goes on at the new rate, and what is sent once more is lost at the new rate.
+
     >>> from random import Random
     >>> wire = Connection(Link(latency_ms=10, bandwidth_mbps=8), Random(1))
     >>> wire.arrival_us(0, 1_000), wire.arrival_us(0, 1_000)  # a millisecond each on the wire, one after the other
@@ -77,8 +85,10 @@ class Connection:
 
     def __init__(self, link: Link, random: Random) -> None:
         self._random = random.random
+        self._epoch = 0
         self._free_us = 0
         self._last_us = 0
+        self.later: Sequence[tuple[int, Link]] = ()
         self.link = link
 
     @property
@@ -92,35 +102,62 @@ class Connection:
         self._latency_us = round(link.latency_ms * _MS_US)
         self._spread_us = 4 * link.jitter_ms * _MS_US
         self._bytes_per_us = link.bandwidth_mbps / 8
-        self._timeout_us = max(_LEAST_TIMEOUT_US, 4 * self._latency_us)
+        self._timeout_us = min(max(_LEAST_TIMEOUT_US, 4 * self._latency_us), _MOST_TIMEOUT_US)
 
     @property
     def latency_us(self) -> int:
         """One way, without jitter."""
         return self._latency_us
 
-    def arrival_us(self, sent_us: int, size_bytes: int) -> int:
+    def arrival_us(self, sent_us: int, size_bytes: int, epoch: int = 0) -> int:
         """Return when the last byte of a message arrives, in the time that ``sent_us`` is counted in.
 
         Only additions and multiplications decide, so that every machine gets the same.
+
+        Args:
+            sent_us: when it is handed over.
+            size_bytes: its length.
+            epoch: how often the connection was made anew: nothing waits behind what an earlier one had to carry.
         """
-        self._free_us = max(self._free_us, sent_us) + int(size_bytes / self._bytes_per_us)
+        if epoch != self._epoch:
+            self._epoch, self._free_us, self._last_us = epoch, 0, 0
+        self._free_us = self._carried_us(max(self._free_us, sent_us), size_bytes)
         arrival_us = self._free_us + self._latency_us
         if self._spread_us:
             arrival_us += int(self._spread_us * self._random() * self._random())
         if self._link.loss_rate:
-            arrival_us += self._lost_us(size_bytes)
+            arrival_us += self._lost_us(self._free_us, size_bytes)
         self._last_us = max(self._last_us, arrival_us)
         return self._last_us
 
-    def _lost_us(self, size_bytes: int) -> int:
-        packets = -(-size_bytes // _PACKET_BYTES)
-        lost_us, timeout_us, chance = 0, self._timeout_us, packets * self._link.loss_rate
-        for _ in range(_MOST_TRIES):
-            if self._random() >= chance:
+    def _carried_us(self, start_us: int, size_bytes: float) -> int:
+        """Return when the last byte of a message has left, at the rates that hold until then."""
+        rate = self._bytes_per_us
+        for from_us, link in self.later:
+            passed_us = max(0, from_us - start_us)
+            if passed_us * rate >= size_bytes:
                 break
-            lost_us, timeout_us, chance = lost_us + timeout_us, 2 * timeout_us, self._link.loss_rate
+            size_bytes -= passed_us * rate
+            start_us, rate = start_us + passed_us, link.bandwidth_mbps / 8
+        return start_us + int(size_bytes / rate)
+
+    def _lost_us(self, sent_us: int, size_bytes: int) -> int:
+        """Return how much later the last packet to get through does so, each try at the loss of its time."""
+        packets = -(-size_bytes // _PACKET_BYTES)
+        lost_us, timeout_us = 0, self._timeout_us
+        for _ in range(_MOST_TRIES):
+            if self._random() >= packets * self._loss_rate(sent_us + lost_us):
+                break
+            lost_us, timeout_us, packets = lost_us + timeout_us, min(2 * timeout_us, _MOST_TIMEOUT_US), 1
         return lost_us
+
+    def _loss_rate(self, time_us: int) -> float:
+        rate = self._link.loss_rate
+        for from_us, link in self.later:
+            if from_us > time_us:
+                break
+            rate = link.loss_rate
+        return rate
 
 
 class Matrix:
@@ -180,7 +217,11 @@ def load_matrix(name: str, folder: Path | None = None) -> Matrix:
 
 
 def _read(text: str, name: str) -> Matrix:
-    rows = [(line, row) for line, row in enumerate(csv.reader(text.splitlines()), 1) if row and row[0][:1] != "#"]
+    reader = csv.reader(text.splitlines())
+    try:
+        rows = [(line, row) for line, row in enumerate(reader, 1) if row and row[0][:1] != "#"]
+    except csv.Error as error:
+        raise BadInput(f"{name}: row {reader.line_num}: {error}", line=reader.line_num) from error
     header = tuple(rows[0][1]) if rows else ()
     if header != _COLUMNS:
         raise BadInput(f"{name}: the columns are {', '.join(header) or 'missing'}, not {', '.join(_COLUMNS)}")

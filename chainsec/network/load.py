@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from chainsec.network.header import Block
     from chainsec.network.node import Node
-    from chainsec.network.scenario import Load
+    from chainsec.network.sections import Load
     from chainsec.network.simulation import Simulation
     from chainsec.primitives import Address
 
@@ -45,8 +45,8 @@ class Traffic:
         has_permissions: put ``NodePermissions`` on the network first, and admit the clients.
         times_s: of ``log``: when each request is made, from the first on.
 
-    ``sent_us`` and ``final_us`` hold virtual times by a transaction's hash; ``refused`` counts reasons,
-    ``failed`` what was reverted on chain.
+    ``sent_us`` and ``final_us`` hold virtual times by a transaction's hash; ``failed`` counts what was reverted on
+    chain. They and ``refused`` are about the load alone: not what sets it up, nor what changes permissions.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class Traffic:
         self.load = load
         self.sent_us: dict[bytes, int] = {}
         self.final_us: dict[bytes, int] = {}
-        self.refused: Counter[str] = Counter()
+        self._refusals: dict[bytes, str] = {}
         self.failed = 0
         self._seed = network.plan.seed.to_bytes(8, "big")
         self._drafts = Drafts(network.plan.genesis.chain_id, load.gas_price_wei)
@@ -87,6 +87,11 @@ class Traffic:
     def client(self, number: int) -> Address:
         """Return the address of a client's account."""
         return self._senders[number % len(self._senders)].address
+
+    @property
+    def refused(self) -> Counter[str]:
+        """How many transactions a node has refused, by the reason that was given first."""
+        return Counter(self._refusals.values())
 
     @property
     def accounts(self) -> set[Address]:
@@ -176,13 +181,15 @@ class Traffic:
     def _submit(self, by_node: dict[int, list[bytes]]) -> None:
         for number, raws in by_node.items():
             node = self.network.nodes[number]
-            if not node.is_up:
-                self.refused["the node is down"] += len(raws)
-                continue
-            node.begin(self.network.time_us)
-            for outcome in node.submit(raws):
-                if outcome is not None:
-                    self.refused[outcome] += 1
+            if node.is_up:
+                node.begin(self.network.time_us)
+                outcomes = node.submit(raws)
+            else:
+                outcomes = ["the node is down"] * len(raws)
+            for raw, outcome in zip(raws, outcomes, strict=True):
+                key = keccak(raw)
+                if outcome is not None and key in self.sent_us:
+                    self._refusals.setdefault(key, outcome)
 
     def _entry(self, number: int) -> Node:
         """Return the node that takes a transaction, or the next one that is up."""
@@ -226,8 +233,3 @@ class Traffic:
         if key in self.sent_us:
             self.final_us[key] = time_us
             self.failed += has_failed[node]
-
-    @property
-    def unfinished(self) -> int:
-        """How many transactions clients still wait for."""
-        return len(self._waiting)

@@ -34,7 +34,7 @@ def decode_strictly(encoded: bytes, what: str) -> Any:
     try:
         return rlp.decode(encoded, strict=True)
     except (rlp.exceptions.RLPException, RecursionError) as error:
-        raise ValueError(f"{what}: is no RLP: {error}") from error
+        raise ValueError(f"{what}: is no RLP") from error  # the library's text is another in each of its releases
 
 
 def as_list(item: Any, length: int | None, what: str) -> list[Any]:

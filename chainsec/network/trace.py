@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import sys
 from array import array
+from collections import Counter
 from typing import NamedTuple
 
 __all__ = ["Event", "Trace"]
@@ -30,21 +31,26 @@ class Event(NamedTuple):
 class Trace:
     """Keeps events, and takes every one of them and every packet into a digest.
 
+    ``counts`` has how often each event came at each node, by ``(node, event)``: all of them. ``events`` has the first
+    400,000; ``dropped`` says how many came after.
+
     >>> trace = Trace()
     >>> trace.add(Event(5, 0, "round", 1, 0, ""))
-    >>> trace.digest[:8], len(trace.events)
-    ('35472a28', 1)
+    >>> trace.digest[:8], len(trace.events), trace.counts[0, "round"], trace.dropped
+    ('35472a28', 1, 1, 0)
     """
 
     def __init__(self) -> None:
         self.events: list[Event] = []
+        self.counts: Counter[tuple[int, str]] = Counter()
         self.dropped = 0
         self._hash = hashlib.sha256()
         self._packets = hashlib.sha256()
         self._numbers = array("q")
 
     def add(self, event: Event) -> None:
-        """Take an event in; only the first 400,000 stay readable, all are in the digest."""
+        """Take an event in; only the first 400,000 stay readable, all are counted and in the digest."""
+        self.counts[event.node, event.event] += 1
         self._hash.update(repr(tuple(event)).encode())
         if len(self.events) < _MOST_EVENTS:
             self.events.append(event)

@@ -201,6 +201,91 @@ WRONG = {
         ["network.regions", "'mars'"],
     ),
     "no TOML": ("name = \n", ["line 1"]),
+    "more digits than can be read": ("name = 'x'\nseed = " + "9" * 5_000, ["line 2", "seed = 99"]),
+    "more digits than can be shown": ("name = 'x'\nseed = 0x" + "f" * 5_000, ["line 2", "seed = 0xff"]),
+    "key of another fault": (
+        FAULT + "'links'\nat_s = 1\nloss_rate = 0.5\nnodes = [1]\n",
+        ["fault.0.nodes", "links", "(1,)"],
+    ),
+    "links that do not change": (FAULT + "'links'\nat_s = 1\n", ["fault.0", "factor", "loss_rate", "one of them"]),
+    "links of nobody": (
+        HEAD + "regions = ['uk']\n[[fault]]\nkind = 'links'\nat_s = 1\nfactor = 2\nsenders = ['japan']\n",
+        ["fault.0.senders", "'japan'"],
+    ),
+    "links over the edge": (FAULT + "'links'\nat_s = 1\nfactor = 100000\n", ["fault.0.factor", "100000"]),
+    "links that add up": (
+        FAULT + "'links'\nat_s = 1\nfactor = 900\n[[fault]]\nkind = 'links'\nat_s = 2\nfactor = 900\n",
+        ["fault.1.factor", "900", "latency_ms"],
+    ),
+    "jitter over the edge": (FAULT + "'links'\nat_s = 1\njitter_ms = 70000\n", ["fault.0.jitter_ms", "70000"]),
+    "next to no bandwidth": (
+        FAULT + "'links'\nat_s = 1\nbandwidth_mbps = 1e-300\n",
+        ["fault.0.bandwidth_mbps", "1e-300"],
+    ),
+    "loss that is no number": (FAULT + "'links'\nat_s = 1\nloss_rate = nan\n", ["fault.0.loss_rate", "nan"]),
+    "next to no speed": (HEAD + "[machine]\ngas_per_us = 1e-320\n", ["machine.gas_per_us", "1e-320"]),
+    "next to no timeout": (HEAD + "[qbft]\nrequest_timeout_s = 1e-7\n", ["qbft.request_timeout_s", "1e-07"]),
+    "repeated all the time": (
+        HEAD + "[qbft]\nround_change_repeat_s = 1e-7\n",
+        ["qbft.round_change_repeat_s", "1e-07"],
+    ),
+    "next to no time": (HEAD.replace("duration_s = 3", "duration_s = 1e-7"), ["duration_s", "1e-07"]),
+    "over at once": (
+        FAULT + "'crash'\nat_s = 1\nuntil_s = 1.0000001\nnodes = [1]\n",
+        ["fault.0.until_s", "1.0000001"],
+    ),
+    "next to no skew": (FAULT + "'skew'\nat_s = 1\nnodes = [1]\nskew_ms = 1e-7\n", ["fault.0.skew_ms", "1e-07"]),
+    "slower than can be counted": (HEAD + "[load]\nkind = 'fixed'\nspeed_up = 1e-300\n", ["load.speed_up", "1e-300"]),
+    "fault after the end": (FAULT + "'crash'\nat_s = 600\nnodes = [1]\n", ["fault.0.at_s", "600", "duration_s 3"]),
+    "node in two groups": (
+        FAULT + "'partition'\nat_s = 1\ngroups = [[0, 1], [1, 2, 3]]\n",
+        ["fault.0.groups", "1 stands there twice"],
+    ),
+    "all in one group": (
+        FAULT + "'partition'\nat_s = 1\ngroups = [[0, 1, 2, 3]]\n",
+        ["fault.0.groups", "0, 1, 2, 3", "everybody"],
+    ),
+    "node named twice": (FAULT + "'crash'\nat_s = 1\nnodes = [2, 2]\n", ["fault.0.nodes", "2 stands there twice"]),
+    "allowlist where all is allowed": (FAULT + "'allow'\nat_s = 1\naccounts = [1]\n", ["fault.0", "allow", "open"]),
+    "account of nobody": (
+        HEAD + "permissions = 'allowlist'\n[[fault]]\nkind = 'allow'\nat_s = 1\naccounts = [77]\n",
+        ["fault.0.accounts", "account 77", "load.senders, 20"],
+    ),
+    "liar that is no validator": (
+        HEAD + "validators = 3\n[[byzantine]]\nnode = 3\nrole = 'silent'\n",
+        ["byzantine.0.node", "3 is none of 3 validators"],
+    ),
+    "forbidden where all is allowed": (
+        HEAD + "[[byzantine]]\nnode = 1\nrole = 'forbidden-transaction'\n",
+        ["byzantine.0.role", "forbidden-transaction", "open"],
+    ),
+    "load that ends before it begins": (
+        HEAD + "[load]\nkind = 'fixed'\nfrom_s = 2\nuntil_s = 1\n",
+        ["load.until_s", "1.0", "2.0"],
+    ),
+    "load after the end": (HEAD + "[load]\nkind = 'fixed'\nfrom_s = 100\n", ["load.from_s", "100", "duration_s 3"]),
+    "two variants of one name": (
+        HEAD + "[[variant]]\nname = 'v'\nchange = { seed = 1 }\n" * 2,
+        ["variant.1.name", "'v'"],
+    ),
+    "variant that has the scenario's name": (
+        HEAD + "[[variant]]\nname = 'as it stands'\nchange = { seed = 1 }\n",
+        ["variant.0.name", "'as it stands'"],
+    ),
+    "variant that changes nothing": (HEAD + "[[variant]]\nname = 'v'\nchange = {}\n", ["variant.0.change", "{}"]),
+    **{
+        f"variant that changes its {key}": (
+            HEAD + f"[[variant]]\nname = 'v'\nchange = {{ {key} = 'fork' }}\n",
+            ["variant.0.change", f"'{key}'", "'fork'"],
+        )
+        for key in ("name", "about", "variant", "warns_of")
+    },
+    "variant that undoes what a role is for": (
+        HEAD
+        + "permissions = 'contract'\n[[byzantine]]\nnode = 1\nrole = 'forbidden-transaction'\n"
+        + "[[variant]]\nname = 'v'\nchange = { 'network.permissions' = 'open' }\n",
+        ["byzantine.0.role", "forbidden-transaction", "open"],
+    ),
 }
 
 
@@ -224,6 +309,8 @@ def test_a_wrong_scenario_is_one_line_with_key_and_value(what, scenario, refused
         ("a,a,5,0,100,0\na,a,6,0,100,0\n", ["row 3", "second link"]),
         ("a,a,5,0,100,0\na,b,5,0,100,0\nb,b,5,0,100,0\n", ["network.regions", "'b'", "'a'"]),
         ("", ["holds no links"]),
+        ("a,a,5,0,1e-310,0\n", ["row 2", "bandwidth_mbps", "1e-310"]),
+        ("a" * 131_073 + ",a,5,0,100,0\n", ["row 2", "field limit"]),
     ],
 )
 def test_a_wrong_matrix_is_one_line_with_row_and_value(rows, words, scenario, tmp_path, refused):
@@ -335,6 +422,6 @@ def test_a_schedule_that_stalls_is_named_with_the_command_that_plays_it_again(ch
     monkeypatch.setattr("chainsec.network.soak.most_faulty", lambda nodes: nodes - 1)  # more than QBFT bears
     told = chainsec("network", "soak", "--count", "1", "--first", "15")
     assert told.code == 1
-    assert "schedule 15: stalled: no block after" in told.err
+    assert "schedule 15: stalled: no block" in told.err
     assert "chainsec network soak --count 1 --first 15" in told.err
     assert "1 that forked or stalled" in told.out

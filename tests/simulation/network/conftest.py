@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from chainsec.network.faults import plan_fault
+from chainsec.network.faults import plan_faults
 from chainsec.network.load import Traffic
 from chainsec.network.measure import measure_variant
 from chainsec.network.run import plan_network, play_scenario
@@ -45,8 +45,7 @@ class Stage:
         has_contract = scenario.network.permissions == "contract"
         end_us = round(scenario.duration_s * SECOND_US)
         self.traffic = Traffic(self.network, scenario.load, end_us, has_permissions=has_contract)
-        for fault in scenario.fault:
-            plan_fault(self.network, fault, self.traffic)
+        plan_faults(self.network, scenario.fault, self.traffic)
         self.network.start()
 
     @property

@@ -1,6 +1,7 @@
 """When bytes arrive: in order, never too early, one after the other; and matrices that are no matrices."""
 
 from random import Random
+from statistics import median
 
 import pytest
 from hypothesis import given
@@ -67,7 +68,7 @@ def test_loss_delays_and_never_loses(sent, seed):
     assert len(lossy) == len(lossless)
     for (_, without), (_, with_loss) in zip(lossless, lossy, strict=True):
         assert with_loss >= without
-        assert with_loss - without <= sum(200_000 * 2**tries for tries in range(15))
+        assert with_loss - without <= sum(min(200_000 * 2**tries, 120_000_000) for tries in range(15))
 
 
 def test_a_lost_packet_comes_a_timeout_later_and_what_follows_waits_for_it():
@@ -100,6 +101,57 @@ def test_jitter_adds_its_mean_and_four_times_as_much_at_most():
     assert 1_900 < sum(added) / len(added) < 2_100
 
 
+def test_half_of_all_messages_take_three_quarters_of_the_jitter_longer_than_the_latency():
+    added = [arrival - sent - 10_000 for sent, arrival in arrivals(Link(10, jitter_ms=2), [(1_000_000, 0)] * 4_000)]
+    assert median(added) == pytest.approx(0.747 * 2_000, rel=0.05)
+
+
+class Unlucky(Random):
+    """Loses every packet that can be lost."""
+
+    def random(self):
+        return 0.0
+
+
+@pytest.mark.parametrize(
+    ("latency_ms", "expected_s"),
+    [
+        (10, sum(0.2 * 2**tries for tries in range(10)) + 5 * 120),
+        (2_000, 8 + 16 + 32 + 64 + 11 * 120),
+        (60_000, 15 * 120),
+    ],
+)
+def test_the_time_until_a_packet_is_sent_again_doubles_up_to_two_minutes(latency_ms, expected_s):
+    wire = Connection(Link(latency_ms, loss_rate=0.5), Unlucky())
+    assert wire.arrival_us(0, 0 + 1) == latency_ms * 1_000 + round(expected_s * 1_000_000)
+
+
+def test_nothing_waits_behind_what_an_earlier_connection_had_to_carry():
+    wire = Connection(Link(10, bandwidth_mbps=0.008), Random(1))  # a byte in a millisecond
+    assert wire.arrival_us(0, 60_000, 1) == 60_010_000
+    assert wire.arrival_us(5_000, 10, 1) == 60_020_000
+    assert wire.arrival_us(5_000, 10, 2) == 25_000
+    assert wire.arrival_us(5_000, 10, 2) == 35_000
+
+
+def test_what_is_on_the_wire_goes_on_at_the_rate_that_the_link_has_by_then():
+    wire = Connection(Link(10, bandwidth_mbps=0.008), Random(1))
+    wire.later = [(2_000_000, Link(10, bandwidth_mbps=0.004)), (4_000_000, Link(10, bandwidth_mbps=8))]
+    assert wire.arrival_us(0, 1_000) == 1_010_000
+    assert wire.arrival_us(0, 5_000) == 4_003_000 + 10_000, "1,000 bytes in a second, 1,000 in two, the rest at once"
+    assert wire.arrival_us(5_000_000, 1_000) == 5_011_000
+
+
+def test_what_is_sent_again_is_lost_at_the_rate_that_the_link_has_by_then():
+    wire = Connection(Link(10, loss_rate=0.9), Unlucky())
+    wire.later = [(1_000_000, Link(10))]
+    sent_again_us = 200_000 + 400_000 + 800_000  # the first try after a second
+    assert wire.arrival_us(0, 0) == 10_000, "nothing to lose"
+    assert wire.arrival_us(0, 100) == sent_again_us + 10_000
+    wire.later = [(1_000_000, Link(10)), (1_300_000, Link(10, loss_rate=0.5)), (1_500_000, Link(10))]
+    assert wire.arrival_us(0, 100) == sent_again_us + 1_600_000 + 10_000
+
+
 def test_a_link_that_is_exchanged_never_turns_the_order_round():
     wire = Connection(Link(100), Random(1))
     slow = wire.arrival_us(0, 100)
@@ -116,8 +168,10 @@ def test_a_link_that_is_exchanged_never_turns_the_order_round():
         ((60_001, 0, 1, 0), "latency_ms is 60001"),
         ((float("nan"), 0, 1, 0), "latency_ms is nan"),
         ((1, -0.5, 1, 0), "jitter_ms is -0.5"),
-        ((1, 0, 0, 0), "bandwidth_mbps is 0, not over 0"),
+        ((1, 0, 0, 0), "bandwidth_mbps is 0, not from 0.001 to 1000000"),
+        ((1, 0, 1e-310, 0), "bandwidth_mbps is 1e-310"),
         ((1, 0, float("inf"), 0), "bandwidth_mbps is inf"),
+        ((1, 60_001, 1, 0), "jitter_ms is 60001, not from 0 to 60000"),
         ((1, 0, 1, 1), "loss_rate is 1, not from 0 to under 1"),
         ((1, 0, 1, -0.1), "loss_rate is -0.1"),
     ],
@@ -156,6 +210,8 @@ def test_a_user_s_matrix_is_read_from_its_folder(tmp_path):
         (HEADER + "# a remark\n\na,b,1,0,10,2\n", "row 4: loss_rate is 2.0, not from 0 to under 1"),
         (HEADER + "a,a,fast,0,10,0\n", "row 2: could not convert string to float: 'fast'"),
         (HEADER + "a,a,1,0,10,0\na,a,2,0,10,0\n", "row 3: a second link from 'a' to 'a'"),
+        (HEADER + "a,a,1,0,10,0\n" + "b" * 131_073 + ",a,2,0,10,0\n", "row 3: field larger than field limit"),
+        (HEADER + "a,a,1,0,1e-310,0\n", "row 2: bandwidth_mbps is 1e-310, not from 0.001"),
     ],
 )
 def test_a_matrix_that_is_none_is_one_line_with_row_and_figure(tmp_path, text, match):

@@ -1,6 +1,9 @@
 import hashlib
 
+import pytest
+
 from chainsec.network import trace as module
+from chainsec.network.rlpitems import decode_strictly
 from chainsec.network.trace import Event, Trace
 
 
@@ -62,3 +65,20 @@ def test_events_beyond_what_is_kept_are_counted_and_still_in_the_digest(monkeypa
     assert [event.time_us for event in trace.events] == [0, 1]
     assert trace.dropped == 2
     assert len(set(digests)) == 4
+
+
+def test_every_event_is_counted_by_node_whether_it_is_kept_or_not(monkeypatch):
+    monkeypatch.setattr(module, "_MOST_EVENTS", 2)
+    trace = Trace()
+    for node, event in [(0, "timeout"), (1, "timeout"), (0, "timeout"), (0, "rejected"), (1, "timeout")]:
+        trace.add(Event(1, node, event, 1, 0, ""))
+    assert len(trace.events) == 2
+    assert trace.counts == {(0, "timeout"): 2, (1, "timeout"): 2, (0, "rejected"): 1}
+    assert trace.counts[2, "timeout"] == 0
+    assert trace.dropped == 3
+
+
+@pytest.mark.parametrize("encoded", ["", "8101", "b803646f67", "83646f", "c2c0", "ff" * 9])
+def test_a_refusal_that_goes_into_the_trace_is_in_our_words_alone(encoded):
+    with pytest.raises(ValueError, match=r"^proposal: is no RLP$"):
+        decode_strictly(bytes.fromhex(encoded), "proposal")
