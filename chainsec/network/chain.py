@@ -160,7 +160,9 @@ class NodeChain:
         return block
 
     def _wishes(self) -> list[Vote]:
-        return [wish for wish in self.wishes if self.rulebook.forbids_vote(self.head, wish) is None]
+        """Return what the operator wants as far as the rules let it, and then what the rules want."""
+        allowed = [wish for wish in self.wishes if self.rulebook.forbids_vote(self.head, wish) is None]
+        return allowed + self.rulebook.wishes(self.head, self.validators)
 
     def _execute(self, plan: Plan) -> Executed:
         return self.executor.execute(plan, self._hashes())

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 from chainsec.digest import keccak
 from chainsec.ledger import evm
 from chainsec.ledger.engine import CALL_GAS
+from chainsec.network.extradata import Vote
 from chainsec.primitives import ZERO_ADDRESS, Address
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Iterable, Sequence
 
     from chainsec.network.execution import Executor
-    from chainsec.network.extradata import Vote
     from chainsec.network.header import Block, Header
 
 __all__ = ["Allowlist", "ContractRules", "OpenRules", "Rulebook"]
@@ -43,6 +43,9 @@ class Rulebook(Protocol):
     def forbids_vote(self, parent: Header, vote: Vote) -> str | None:
         """Return why a vote may not be cast after ``parent``, or None."""
 
+    def wishes(self, parent: Header, validators: Sequence[Address]) -> list[Vote]:
+        """Return what honest proposers vote for after ``parent``, whoever their operators want in or out."""
+
     def forbids_peer(self, head: Header, node: Address) -> str | None:
         """Return why a node may not connect, after the block ``head``, or None."""
 
@@ -61,6 +64,10 @@ class OpenRules:
     def forbids_vote(self, parent: Header, vote: Vote) -> str | None:  # noqa: ARG002 - as the protocol has it
         """Return None."""
         return None
+
+    def wishes(self, parent: Header, validators: Sequence[Address]) -> list[Vote]:  # noqa: ARG002 - as the protocol has it
+        """Return nothing."""
+        return []
 
     def forbids_peer(self, head: Header, node: Address) -> str | None:  # noqa: ARG002 - as the protocol has it
         """Return None."""
@@ -89,6 +96,10 @@ class Allowlist(OpenRules):
 class ContractRules:
     """What ``NodePermissions`` says, in the state after a block's parent; all is allowed while there is no contract.
 
+    The contract cannot see who sits among the validators; who does stays connected and goes on sealing until it is
+    voted out, and where none of those who sit may validate any more all of them may propose. Otherwise one act of the
+    administrator could stop the network, with the act that would undo it waiting for a block.
+
     Args:
         address: of the contract.
         executor: has the states of the blocks that are asked about.
@@ -108,8 +119,8 @@ class ContractRules:
 
     def forbids_block(self, parent: Header, block: Block, transactions: Collection[Any]) -> str | None:
         """Return what in a block is not allowed after ``parent``: its proposer, its vote or a transaction; or None."""
-        proposer = block.header.coinbase
-        if not self._may_validate(parent, proposer):
+        proposer, sitting = block.header.coinbase, block.header.extra.validators
+        if not self._may_validate(parent, proposer) and self._allowed(parent, sitting):
             return f"{proposer} may not validate"
         vote = block.header.extra.vote
         fault = None if vote is None else self.forbids_vote(parent, vote)
@@ -123,8 +134,18 @@ class ContractRules:
             return f"{vote.subject} may not validate and cannot be voted in"
         return None
 
+    def wishes(self, parent: Header, validators: Sequence[Address]) -> list[Vote]:
+        """Return votes against those validators who may not validate, as long as there is one who may."""
+        allowed = self._allowed(parent, validators)
+        return [Vote(node, is_add=False) for node in validators if node not in allowed] if allowed else []
+
+    def _allowed(self, parent: Header, validators: Sequence[Address]) -> set[Address]:
+        return {node for node in validators if self._may_validate(parent, node)}
+
     def forbids_peer(self, head: Header, node: Address) -> str | None:
-        """Return why a node may not connect after the block ``head``, or None."""
+        """Return why a node may not connect after the block ``head``, or None; who validates stays connected."""
+        if node in head.extra.validators:
+            return None
         may_connect = self._allows(head, _MAY_CONNECT + bytes(node).rjust(_WORD, b"\0"))
         return None if may_connect else f"{node} may not connect"
 

@@ -15,7 +15,7 @@ from chainsec.ledger.account import Account
 from chainsec.ledger.artifact import load_artifact
 from chainsec.ledger.contract import Contract, deployment_data
 from chainsec.primitives import Address, Hash32
-from chainsec.services.permissions import MANAGER, Permissions, Power, public_key_of
+from chainsec.services.permissions import Permissions, Power, public_key_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -99,6 +99,7 @@ class PermissionDesk:
         self._admin = Account.derive(seed, "network administrator")
         self._managers = [Account.derive(seed, f"manager of organisation {place}") for place in range(len(nodes))]
         self._drafts = drafts
+        self.organisations: list[Address] = []
         authority = deploy_offline(drafts, self._admin, "Authority", self._admin.address)
         self.address = deploy_offline(drafts, self._admin, "NodePermissions", authority)
         assert self.address == permissions_address(seed)
@@ -112,12 +113,15 @@ class PermissionDesk:
         permissions = self._permissions
         for place, (node, manager) in enumerate(zip(nodes, self._managers, strict=True)):
             organisation = Address(keccak(seed + f"organisation {place}".encode())[12:])
+            self.organisations.append(organisation)
             permissions.admit_organisation(self._admin, organisation, manager.address)
             permissions.define_role(manager, _CLIENT, Power.TRANSACT)
             permissions.add_node(manager, public_key_of(node))
             if place < validators:
                 permissions.allow_validator(self._admin, node.address)
-        permissions.assign_account(self._managers[0], self._admin.address, MANAGER)
+        # in an organisation of its own: another manager of the same one could shut the administrator out
+        own = Address(keccak(seed + b"organisation of the administrator")[12:])
+        permissions.admit_organisation(self._admin, own, self._admin.address)
 
     def set_client(self, account: Address, *, is_allowed: bool) -> None:
         """Sign: the first organisation takes a client on, or lets it go."""

@@ -220,7 +220,7 @@ def test_a_node_that_may_not_validate_cannot_be_voted_in(ruled):
     assert len({node.chain.tally for node in ruled.nodes}) == 1
 
 
-def test_a_validator_that_may_no_longer_validate_cannot_propose_until_it_is_voted_out(ruled):
+def test_a_validator_that_may_no_longer_validate_proposes_nothing_more_and_is_voted_out(ruled):
     out = ruled.nodes[2]
     ruled.desk.set_validator(out.address, is_allowed=False)
     assert ruled.send(0) == [None]
@@ -228,20 +228,78 @@ def test_a_validator_that_may_no_longer_validate_cannot_propose_until_it_is_vote
     since = ruled.network.agreement.height
     ruled.run(14)
     later = [final.block.header for final in ruled.network.agreement.finals[since + 1 :]]
-    assert later
     assert out.address not in {header.coinbase for header in later}
-    assert any("may not validate" in reason for reason in ruled.reasons())
-    assert out.address in ruled.nodes[0].chain.validators
-    wish = Vote(out.address, is_add=False)
-    for place in (0, 1, 3):
-        ruled.nodes[place].chain.wishes = [wish]
-    ruled.run(20)
-    assert out.address not in ruled.nodes[0].chain.validators
-    settled = ruled.network.agreement.height
-    timeouts = len(ruled.events("timeout"))
+    votes = [header.extra.vote for header in later if header.extra.vote is not None]
+    assert votes
+    assert set(votes) == {Vote(out.address, is_add=False)}
+    assert len(votes) <= 4, "nobody votes once it is out"
+    assert all(node.chain.validators == tuple(sorted(set(addresses(ruled, 4)) - {out.address})) for node in ruled.nodes)
+    timeouts, settled = len(ruled.events("timeout")), ruled.network.agreement.height
     ruled.run(8)
     assert len(ruled.events("timeout")) == timeouts
     assert ruled.network.agreement.height >= settled + 7
+    assert out.chain.height >= ruled.network.agreement.height - 1, "it follows as long as it may connect"
+    assert ruled.network.agreement.violations == []
+
+
+def addresses(ruled, count):
+    return [node.address for node in ruled.nodes[:count]]
+
+
+def test_with_half_of_the_organisations_suspended_the_act_that_restores_them_still_finds_a_block(ruled):
+    """Two of four cannot be voted out by two; they go on sealing, and nobody cuts them off."""
+    desk = ruled.desk
+    admin, permissions = desk._admin, desk._permissions
+    for organisation in desk.organisations[:2]:
+        permissions.suspend_organisation(admin, organisation)
+    assert ruled.send(2) == [None, None]
+    ruled.run(12)
+    rules, head = ruled.nodes[2].chain.rulebook, ruled.nodes[2].chain.head
+    assert not rules._may_validate(head, ruled.nodes[0].address)
+    assert set(ruled.nodes[2].chain.validators) == set(addresses(ruled, 4))
+    stands_at = ruled.network.agreement.height
+    ruled.run(12)
+    assert ruled.network.agreement.height > stands_at + 3
+    proposers = {final.block.header.coinbase for final in ruled.network.agreement.finals[stands_at:]}
+    assert proposers == {node.address for node in ruled.nodes[2:4]}
+    for organisation in desk.organisations[:2]:
+        permissions.restore_organisation(admin, organisation)
+    assert ruled.send(2) == [None, None]
+    ruled.run(25)
+    assert max(ruled.heights()) - min(ruled.heights()) <= 1
+    last = [final.block.header.coinbase for final in ruled.network.agreement.finals[-4:]]
+    assert set(last) == set(addresses(ruled, 4))
+    assert ruled.network.agreement.violations == []
+
+
+def test_where_nobody_who_sits_may_validate_any_more_they_go_on_until_somebody_may(ruled):
+    desk, spare = ruled.desk, ruled.nodes[4]
+    desk.set_validator(spare.address, is_allowed=True)
+    for node in ruled.nodes[:4]:
+        desk.set_validator(node.address, is_allowed=False)
+    assert ruled.send(0) == [None] * 5
+    ruled.run(4)
+    stands_at = ruled.network.agreement.height
+    ruled.run(6)
+    assert ruled.network.agreement.height >= stands_at + 5
+    desk.set_validator(ruled.nodes[1].address, is_allowed=True)
+    assert ruled.send(0) == [None]
+    ruled.run(6)
+    stands_at = ruled.network.agreement.height
+    ruled.run(15)
+    assert {final.block.header.coinbase for final in ruled.network.agreement.finals[stands_at + 1 :]} == {
+        ruled.nodes[1].address
+    }
+    assert ruled.network.agreement.violations == []
+
+
+def test_no_other_organisations_manager_can_shut_the_administrator_out(ruled):
+    desk = ruled.desk
+    for manager in desk._managers:
+        desk._permissions.remove_account(manager, desk._admin.address)
+    ruled.send(0)
+    ruled.run(4)
+    assert ruled.nodes[0].chain.rulebook.forbids(ruled.nodes[0].chain.head, decode_raw(call(desk._admin))) is None
 
 
 def test_answers_follow_the_root_of_the_contracts_storage_and_are_asked_for_once(ruled):

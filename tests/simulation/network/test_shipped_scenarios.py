@@ -202,7 +202,9 @@ def test_forgotten_votes_fork_the_network_and_votes_kept_on_disk_do_not(shipped_
     assert kept.outcome == "agreed"
     assert kept.violations == ()
     rounds_of_fourth = {span.round for span in kept.spans if span.height == 4 and span.ends_final}
-    assert min(rounds_of_fourth) == 0 < max(rounds_of_fourth), "the same block is agreed on again by those who had not seen it final"
+    assert min(rounds_of_fourth) == 0 < max(rounds_of_fourth), (
+        "the same block is agreed on again by those who had not seen it final"
+    )
 
 
 CALM = {0: 0, 1: 0, 2: 0, 3: 0}
