@@ -67,7 +67,7 @@ def _variant(variant: VariantReport, name: str, duration_s: float) -> str:
         ("Rounds", "Each lane is a node; the warmer, the higher the round.", round_timeline(variant, name, duration_s)),
         (
             "Finality",
-            "From when a block was due to when the first and the last node had it; coloured by the block's round.",
+            "From when a block was due to when the first node and the last that agreed had it; coloured by its round.",
             finality_chart(variant, name, duration_s),
         ),
         ("Messages", "From each node (row) to each (column).", message_matrix(variant, name)),
@@ -85,8 +85,14 @@ def _variant(variant: VariantReport, name: str, duration_s: float) -> str:
         f'<section>\n<h2>{escape(variant.name[:1].upper() + variant.name[1:])}</h2>\n<p class="lead">'
         f'{escape(variant.said, _LONG)}</p>\n<div class="wide">{drawn}</div>\n{tables}'
         f"<details><summary>Settings</summary>{table(settings)}</details>\n"
-        f'<p class="lead">Trace: <code>{escape(variant.trace_digest)}</code></p></section>\n'
+        f'<p class="lead">Trace: <code>{escape(variant.trace_digest)}</code>{_dropped(variant)}</p></section>\n'
     )
+
+
+def _dropped(variant: VariantReport) -> str:
+    if not variant.dropped:
+        return ""
+    return f"; {wording.count(variant.dropped)} later events are counted, and neither drawn nor listed"
 
 
 def _incidents(variant: VariantReport) -> Table:

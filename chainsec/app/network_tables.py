@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 __all__ = ["compare_variants", "list_comparisons", "list_nodes", "list_reasons"]
 
 _MOST_NODES = 20
+_FINALITY = (
+    "Due: a block period after its parent's time on the validators' clocks, once the parent is final; idle time of "
+    "empty block periods does not count. Left out: validators that were away when a block was due, or fetched it later."
+)
 
 
 def _spread(spread: Spread) -> str:
@@ -38,6 +42,7 @@ def compare_variants(report: NetworkReport, variants: Sequence[VariantReport] | 
         ("of them empty", lambda variant: count(variant.empty_blocks)),
         ("blocks by round", _rounds),
         ("due to final, s, p50 / p95 / p99", lambda variant: _spread(variant.agreement_s)),
+        ("of validators' blocks left out there", lambda variant: count(variant.agreement_left_out)),
         ("sent to final, s, p50 / p95 / p99", lambda variant: _spread(variant.waiting_s)),
         ("longest time without a block, s", lambda variant: amount(variant.longest_gap_s)),
         ("transactions sent", lambda variant: count(variant.sent)),
@@ -45,12 +50,14 @@ def compare_variants(report: NetworkReport, variants: Sequence[VariantReport] | 
         ("final a second", lambda variant: amount(variant.per_s)),
         ("messages", lambda variant: count(variant.messages)),
         ("bytes", lambda variant: data_size(variant.bytes)),
-        ("heights with two blocks", lambda variant: count(len(variant.violations))),
+        ("blocks that differ or are badly sealed", lambda variant: count(len(variant.violations))),
         ("each block executed", lambda variant: "once for all" if variant.is_execution_shared else "by every node"),
     ]
+    if any(variant.dropped for variant in variants):
+        rows.append(("events that the trace's file does not hold", lambda variant: count(variant.dropped)))
     body = [(name, *(show(variant) for variant in variants)) for name, show in rows]
     columns = range(1, len(variants) + 1)
-    return Table(report.name, ("", *(variant.name for variant in variants)), body, frozenset(columns))
+    return Table(report.name, ("", *(variant.name for variant in variants)), body, frozenset(columns), _FINALITY)
 
 
 def list_nodes(variant: VariantReport) -> Table:

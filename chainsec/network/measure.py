@@ -6,11 +6,11 @@ Layer: network. Not here: what the fields mean (``report_schema``).
 from __future__ import annotations
 
 from collections import Counter
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from chainsec.network.committee import most_faulty
+from chainsec.network.finality import list_finality
 from chainsec.network.messages import Code
+from chainsec.network.presence import Presence
 from chainsec.network.report_schema import (
     FinalBlock,
     Incident,
@@ -20,23 +20,23 @@ from chainsec.network.report_schema import (
     Spread,
     VariantReport,
 )
+from chainsec.network.verdict import judge, list_waits
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from chainsec.network.finality import Finality
     from chainsec.network.run import Played
     from chainsec.network.scenario import NetworkScenario
     from chainsec.network.simulation import Simulation
     from chainsec.network.trace import Event
 
-__all__ = ["longest_stall_us", "measure_variant", "spread_of", "write_report"]
+__all__ = ["measure_variant", "spread_of", "write_report"]
 
 _SECOND_US = 1_000_000
-_GRACE_US = 2 * _SECOND_US
 _MOST_REASONS = 12
 _MOST_SPANS = 20_000
 _MOST_INCIDENTS = 500
-_BEHIND_BLOCKS = 2
 _QUIET = {"round", "proposed", "prepared", "committed", "imported", "timeout", "rejected", "forged"}
 """Events that are too many to be listed one by one."""
 
@@ -60,13 +60,6 @@ def spread_of(values: Iterable[float]) -> Spread:
     )
 
 
-def longest_stall_us(scenario: NetworkScenario) -> int:
-    """Return how long a network may go without a block while as many proposers in a row fail as QBFT bears."""
-    timeouts_s = scenario.qbft.request_timeout_s * (2 << most_faulty(scenario.validators))
-    quiet_s = max(scenario.qbft.block_period_s, scenario.qbft.empty_block_period_s)
-    return round((quiet_s + timeouts_s) * _SECOND_US) + _GRACE_US
-
-
 def write_report(
     scenario: NetworkScenario, variants: Sequence[VariantReport], *, replay: str, version: str
 ) -> NetworkReport:
@@ -83,11 +76,20 @@ def write_report(
     )
 
 
-def measure_variant(name: str, played: Played) -> VariantReport:
-    """Return the figures of a scenario that was played."""
+def measure_variant(name: str, played: Played, *, calm_from_s: float | None = None) -> VariantReport:
+    """Return the figures of a scenario that was played.
+
+    Args:
+        name: the variant's.
+        played: the network at its end.
+        calm_from_s: virtual time from which on no wait for a block may last longer than QBFT bears, even if a block
+            came in the end; only the last wait is judged where omitted.
+    """
     network, traffic = played.network, played.traffic
-    blocks = _final_blocks(network)
-    outcome, said = _outcome(played, blocks)
+    presence = played.presence or Presence(network)
+    outcome, said = judge(network, presence, None if calm_from_s is None else round(calm_from_s * _SECOND_US))
+    settled = list_finality(network, presence)
+    blocks = [_final_block(network, each) for each in settled]
     finals = traffic.final_us
     span_us = max(finals.values(), default=0) - min(traffic.sent_us.values(), default=0)
     executors = {id(node.chain.executor): node.chain.executor for node in network.nodes}
@@ -95,13 +97,17 @@ def measure_variant(name: str, played: Played) -> VariantReport:
         name=name,
         outcome=outcome,
         said=said,
+        warns_of=played.scenario.warns_of,
         settings=_flatten(played.scenario.model_dump(mode="json", exclude={"variant", "name", "about"})),
         height=network.agreement.height,
         rounds=dict(sorted(Counter(block.round for block in blocks).items())),
         empty_blocks=sum(1 for block in blocks if not block.transactions),
-        agreement_s=spread_of(_agreement_s(network)),
+        agreement_s=spread_of(
+            (time_us - each.due_us) / _SECOND_US for each in settled for time_us in each.times_us.values()
+        ),
+        agreement_left_out=sum(each.left_out for each in settled),
         waiting_s=spread_of((finals[key] - traffic.sent_us[key]) / _SECOND_US for key in finals),
-        longest_gap_s=_longest_gap_us(network) / _SECOND_US,
+        longest_gap_s=max(wait.end_us - wait.start_us for wait in list_waits(network, presence)) / _SECOND_US,
         sent=len(traffic.sent_us),
         final=len(finals),
         unfinished=len(traffic.sent_us) - len(finals),
@@ -116,6 +122,7 @@ def measure_variant(name: str, played: Played) -> VariantReport:
         executions=sum(executor.executions for executor in executors.values()),
         is_execution_shared=network.plan.is_execution_shared,
         trace_digest=network.trace.digest,
+        dropped=network.trace.dropped,
         nodes=tuple(_node_report(network, number) for number in range(len(network.nodes))),
         blocks=tuple(blocks),
         spans=tuple(_spans(network)),
@@ -128,69 +135,18 @@ def _kind_name(kind: int | str) -> str:
     return Code(kind).name.lower() if isinstance(kind, int) else kind
 
 
-def _final_blocks(network: Simulation) -> list[FinalBlock]:
-    finals, found = network.agreement.finals, []
-    numbers = {node.address: node.number for node in network.nodes}
-    for parent, final in pairwise(finals[network.agreement.founded - 1 :]):
-        header = final.block.header
-        found.append(
-            FinalBlock(
-                height=header.block_number,
-                due_s=_due_us(network, parent.block.header.timestamp) / _SECOND_US,
-                first_s=min(final.times_us.values()) / _SECOND_US,
-                last_s=max(final.times_us.values()) / _SECOND_US,
-                round=header.extra.round,
-                proposer=numbers[header.coinbase],
-                transactions=len(final.block.transactions),
-                gas_used=header.gas_used,
-            )
-        )
-    return found
-
-
-def _due_us(network: Simulation, parent_timestamp_s: int) -> int:
-    return (parent_timestamp_s + network.plan.qbft.block_period_s) * _SECOND_US - network.origin_us
-
-
-def _agreement_s(network: Simulation) -> Iterable[float]:
-    finals = network.agreement.finals
-    for parent, final in pairwise(finals[network.agreement.founded - 1 :]):
-        due_us = _due_us(network, parent.block.header.timestamp)
-        yield from ((time_us - due_us) / _SECOND_US for time_us in final.times_us.values())
-
-
-def _longest_gap_us(network: Simulation) -> int:
-    times = [
-        0,
-        *(min(final.times_us.values()) for final in network.agreement.finals[network.agreement.founded :]),
-        network.time_us,
-    ]
-    return max(later - earlier for earlier, later in pairwise(times))
-
-
-def _outcome(played: Played, blocks: Sequence[FinalBlock]) -> tuple[Any, str]:
-    network = played.network
-    if network.agreement.violations:
-        return "forked", network.agreement.violations[0]
-    last_us = round(blocks[-1].first_s * _SECOND_US) if blocks else 0
-    quiet_us = network.time_us - last_us
-    if quiet_us > longest_stall_us(played.scenario):
-        rounds = sorted({node.validator.round_number for node in network.nodes if node.is_up})
-        return "stalled", (
-            f"no block after {len(blocks)}, {last_us / _SECOND_US:.1f} s, until the end {quiet_us / _SECOND_US:.1f} s"
-            f" later; validators stand in rounds {', '.join(map(str, rounds))}"
-        )
-    behind = [
-        node
-        for node in network.nodes
-        if node.is_up
-        and node.number not in network.plan.roles
-        and node.chain.height + _BEHIND_BLOCKS < network.agreement.height
-    ]
-    if behind:
-        names = ", ".join(f"{node.name} at {node.chain.height}" for node in behind)
-        return "stalled", f"height {network.agreement.height}, but behind at the end: {names}"
-    return "agreed", f"all honest nodes that are up hold the same {network.agreement.height} blocks"
+def _final_block(network: Simulation, settled: Finality) -> FinalBlock:
+    header, first_us = settled.final.block.header, min(settled.final.times_us.values())
+    return FinalBlock(
+        height=header.block_number,
+        due_s=settled.due_us / _SECOND_US,
+        first_s=first_us / _SECOND_US,
+        last_s=max([first_us, *settled.times_us.values()]) / _SECOND_US,
+        round=header.extra.round,
+        proposer=network.node_of(header.coinbase).number,
+        transactions=len(settled.final.block.transactions),
+        gas_used=header.gas_used,
+    )
 
 
 def _reasons(network: Simulation) -> Counter[str]:
@@ -198,8 +154,7 @@ def _reasons(network: Simulation) -> Counter[str]:
 
 
 def _node_report(network: Simulation, number: int) -> NodeReport:
-    node = network.nodes[number]
-    events = Counter(event.event for event in network.trace.events if event.node == number)
+    node, counts = network.nodes[number], network.trace.counts
     return NodeReport(
         name=node.name,
         region=node.region,
@@ -207,9 +162,9 @@ def _node_report(network: Simulation, number: int) -> NodeReport:
         is_validator=node.address in network.nodes[number].chain.validators,
         is_up=node.is_up,
         height=node.chain.height,
-        proposed=events["proposed"],
-        timeouts=events["timeout"],
-        rejected=events["rejected"],
+        proposed=counts[number, "proposed"],
+        timeouts=counts[number, "timeout"],
+        rejected=counts[number, "rejected"],
         sent_messages=sum(count for (sender, _), count in network.messages.items() if sender == number),
         sent_bytes=sum(count for (sender, _), count in network.bytes_sent.items() if sender == number),
     )

@@ -15,6 +15,7 @@ from chainsec.network.provision import Drafts
 from chainsec.network.simulation import Simulation
 
 if TYPE_CHECKING:
+    from chainsec.network.node import Node
     from chainsec.network.simulation import NetworkPlan
     from chainsec.primitives import Address
 
@@ -98,6 +99,10 @@ def _is_reached(network: Simulation, address: Address) -> bool:
     return node is network.nodes[0] or network.is_connected(network.nodes[0], node)
 
 
+def _is_meant(network: Simulation, node: Node) -> bool:
+    return node.is_up and node.number not in network.plan.roles and _is_reached(network, node.address)
+
+
 def _settle(network: Simulation, drafts: Drafts, client: Account, *, is_everywhere: bool) -> tuple[int, int] | None:
     """Send a transaction at the first node; return when and in which block it was final there, or everywhere."""
     key = drafts.transact(client, client.address, b"", gas=_GAS)
@@ -112,7 +117,7 @@ def _settle(network: Simulation, drafts: Drafts, client: Account, *, is_everywhe
             if executed is None or all(bytes(found.hash) != bytes(key) for found in executed.transactions):
                 continue
             times = network.agreement.finals[number].times_us
-            wanted = [node.number for node in network.nodes if node.is_up and _is_reached(network, node.address)]
+            wanted = [node.number for node in network.nodes if _is_meant(network, node)]
             if is_everywhere and not all(place in times for place in wanted):
                 break
             return max(times[place] for place in wanted) if is_everywhere else times[0], number

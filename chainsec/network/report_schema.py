@@ -60,7 +60,10 @@ class Incident(Settings):
 
 
 class FinalBlock(Settings):
-    """A height: when the block was due, when the first and the last node had it, in which round, with what."""
+    """A height: when the block was due, when the first honest node and the last that agreed had it, what it holds.
+
+    When it is due, and who agreed, is what ``VariantReport.agreement_s`` says.
+    """
 
     height: int
     due_s: float
@@ -78,30 +81,40 @@ class VariantReport(Settings):
     Attributes:
         name: the variant's.
         outcome: ``agreed``, ``stalled`` or ``forked``; ``said`` says it in a sentence.
+        warns_of: what this one shows beyond QBFT's promises: ``nothing``, ``stall`` or ``fork``.
         height: highest block that is final anywhere.
         rounds: how many blocks were agreed on in each round, by round.
         empty_blocks: blocks without transactions.
-        agreement_s: from when a block was due to when a node had it, over blocks and nodes.
+        agreement_s: from when a block was due to when a validator had it, over blocks and honest validators that were
+            up and connected when it was due and agreed on it themselves. Due is a block period after the parent's time,
+            as the validators' clocks show it, and not before the parent was final; where blocks may not be empty, when
+            there was something to put in, or when the wait for it was over.
+        agreement_left_out: how often an honest validator had a block otherwise, or not at all: it was away when the
+            block was due, or fetched it later.
         waiting_s: from when a client sent a transaction to when it was final at the node that took it.
         longest_gap_s: between two blocks that became final one after the other, or from the last one to the end.
         sent, final, unfinished, failed, refused: transactions of the load; ``refused`` by reason.
         per_s: final transactions for each second from the first that was sent to the last that became final.
         messages, bytes: on all connections; ``kinds`` counts messages by what they are.
         rejected: what nodes refused, by reason, the most frequent ones.
-        violations: where two nodes hold different blocks at one height.
+        violations: where two honest nodes hold different blocks at one height, or one holds a badly sealed block.
         executions: blocks executed in this process; ``is_execution_shared``: once for all nodes.
         trace_digest: SHA-256 over every event and every packet.
+        dropped: events that came when the trace was full: figures and digest count them; reasons, spans, incidents and
+            the trace's file do not have them.
         message_matrix: messages from each node (row) to each (column).
     """
 
     name: str
     outcome: Literal["agreed", "stalled", "forked"]
     said: str
+    warns_of: Literal["nothing", "stall", "fork"]
     settings: dict[str, Any]
     height: int
     rounds: dict[int, int]
     empty_blocks: int
     agreement_s: Spread
+    agreement_left_out: int
     waiting_s: Spread
     longest_gap_s: float
     sent: int
@@ -118,18 +131,25 @@ class VariantReport(Settings):
     executions: int
     is_execution_shared: bool
     trace_digest: str
+    dropped: int
     nodes: tuple[NodeReport, ...]
     blocks: tuple[FinalBlock, ...]
     spans: tuple[RoundSpan, ...]
     incidents: tuple[Incident, ...]
     message_matrix: tuple[tuple[int, ...], ...]
 
+    @property
+    def is_as_promised(self) -> bool:
+        """Whether nothing happened that QBFT, or what this one warns of, rules out."""
+        allowed = {"nothing": {"agreed"}, "stall": {"agreed", "stalled"}, "fork": {"agreed", "stalled", "forked"}}
+        return self.outcome in allowed[self.warns_of]
+
 
 class NetworkReport(Settings):
     """A scenario with its variants.
 
     Attributes:
-        warns_of: what the scenario shows beyond QBFT's promises: ``nothing``, ``stall`` or ``fork``.
+        warns_of: what the scenario as it stands shows beyond QBFT's promises; each variant has its own.
         replay: the command that gives the same once more, event for event.
     """
 
@@ -144,6 +164,5 @@ class NetworkReport(Settings):
 
     @property
     def is_as_promised(self) -> bool:
-        """Whether nothing happened that QBFT, or the scenario, rules out."""
-        allowed = {"nothing": {"agreed"}, "stall": {"agreed", "stalled"}, "fork": {"agreed", "stalled", "forked"}}
-        return all(variant.outcome in allowed[self.warns_of] for variant in self.variants)
+        """Whether each variant keeps to what it promises."""
+        return all(variant.is_as_promised for variant in self.variants)

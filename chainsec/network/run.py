@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 
 from chainsec.ledger.evm import DEFAULT_GENESIS_TIME, Genesis
 from chainsec.network.byzantine import ROLES
-from chainsec.network.faults import plan_fault
+from chainsec.network.faults import plan_faults
 from chainsec.network.load import Traffic
 from chainsec.network.permissions import Allowlist, ContractRules, OpenRules
+from chainsec.network.presence import Presence
 from chainsec.network.provision import permissions_address
 from chainsec.network.simulation import NetworkPlan, Simulation
 
@@ -32,11 +33,19 @@ _STEPS = 50
 
 @dataclass(frozen=True)
 class Played:
-    """A scenario after it was played: the network as it stands then, and its clients."""
+    """A scenario after it was played.
+
+    Args:
+        scenario: what happened.
+        network: as it stands at the end.
+        traffic: its clients.
+        presence: who could take part when; None where nobody watched, and only the end can still be looked at.
+    """
 
     scenario: NetworkScenario
     network: Simulation
     traffic: Traffic
+    presence: Presence | None = None
 
 
 def plan_network(scenario: NetworkScenario, folder: Path | None = None) -> NetworkPlan:
@@ -93,13 +102,15 @@ def play_scenario(
     has_contract = scenario.network.permissions == "contract"
     traffic = Traffic(network, scenario.load, end_us, has_permissions=has_contract, times_s=times_s)
     _allow_clients(network, traffic)
+    plan_faults(network, scenario.fault, traffic)
+    presence = Presence(network)
     for fault in scenario.fault:
-        plan_fault(network, fault, traffic)
+        presence.look_at(time_s for time_s in (fault.at_s, fault.until_s) if time_s is not None)
     network.start()
     for step in range(1, _STEPS + 1):
         network.run_until(end_us * step // _STEPS)
         on_time(network.time_us / _SECOND_US)
-    return Played(scenario, network, traffic)
+    return Played(scenario, network, traffic, presence)
 
 
 def _allow_clients(network: Simulation, traffic: Traffic) -> None:

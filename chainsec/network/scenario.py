@@ -31,9 +31,9 @@ from chainsec.network.sections import (
     Variant,
     Warns,
 )
-from chainsec.network.validator import QbftSettings
+from chainsec.network.surroundings import QbftSettings
 
-__all__ = ["Fault", "Load", "NetworkScenario", "load_scenario", "shipped_scenarios"]
+__all__ = ["NetworkScenario", "load_scenario", "shipped_scenarios"]
 
 _AS_IT_STANDS = "as it stands"
 _MOST_FAULTS = 200

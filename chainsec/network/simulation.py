@@ -25,8 +25,9 @@ from chainsec.network.machine import Machine
 from chainsec.network.node import Node
 from chainsec.network.permissions import Allowlist, OpenRules
 from chainsec.network.safety import Agreement
+from chainsec.network.surroundings import QbftSettings
 from chainsec.network.trace import Event, Trace
-from chainsec.network.validator import QbftSettings, Validator
+from chainsec.network.validator import Validator
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from chainsec.ledger.evm import Genesis
     from chainsec.ledger.local import LocalEngine
     from chainsec.network.header import Block
-    from chainsec.network.links import Link, Matrix
+    from chainsec.network.links import Matrix
     from chainsec.network.node import Packet
     from chainsec.network.permissions import Rulebook
     from chainsec.primitives import Address
@@ -149,7 +150,7 @@ class Simulation:
         self.founding = self._found(founding)
         self._make_nodes()
         self._has_rules = not isinstance(self.nodes[0].chain.rulebook, OpenRules)
-        self.agreement = Agreement(self.founding.blocks)
+        self.agreement = Agreement(self.founding.blocks, plan.roles, plan.qbft.epoch_blocks)
         self.origin_us = self.founding.blocks[-1].header.timestamp * SECOND_US
 
     def _found(self, founding: LocalEngine | None) -> Founding:
@@ -280,12 +281,13 @@ class Simulation:
         is_open = path.is_open
         if not (self.is_connected(sender, path.receiver) if is_open is None else is_open):
             return
-        arrival_us = path.connection.arrival_us(sender.moment_us, packet.size_bytes)
+        epoch = path.pair.epoch
+        arrival_us = path.connection.arrival_us(sender.moment_us, packet.size_bytes, epoch)
         path.messages += 1
         path.bytes_sent += packet.size_bytes
         self.kinds[packet.kind] += 1
         self.trace.add_packet(sender.number, path.receiver.number, arrival_us, packet.size_bytes)
-        travelling = (path, packet, path.pair.epoch)
+        travelling = (path, packet, epoch)
         self._env.timeout(arrival_us - int(self._env.now), travelling).callbacks.append(self._arrive)
 
     def _arrive(self, event: Any) -> None:
@@ -340,14 +342,6 @@ class Simulation:
 
         self.schedule(self.time_us + wait_us, meet)
 
-    def relink(self, is_meant: Callable[[Node, Node], bool], change: Callable[[Link], Link]) -> None:
-        """Give the connections from one node to another that are meant other figures."""
-        for sender in self.nodes:
-            for receiver in self.nodes:
-                if sender is not receiver and is_meant(sender, receiver):
-                    connection = self.connection(sender, receiver)
-                    connection.link = change(self.plan.matrix.link(sender.region, receiver.region))
-
     # Nodes
 
     def crash(self, node: Node) -> None:
@@ -375,7 +369,7 @@ class Simulation:
             node.validator.chain = node.chain
         node.restart(self.time_us)
         self._forget_paths()
-        node.look_around()
+        node.synchroniser.look_around()
         self.note(node, "wiped" if is_wiped else "restart", -1)
         for other in self.nodes:
             if other is not node:

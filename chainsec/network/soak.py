@@ -13,6 +13,7 @@ from chainsec.network.committee import most_faulty
 from chainsec.network.measure import measure_variant
 from chainsec.network.run import play_scenario
 from chainsec.network.scenario import NetworkScenario
+from chainsec.network.verdict import longest_stall_us
 
 if TYPE_CHECKING:
     from chainsec.network.report_schema import VariantReport
@@ -21,14 +22,16 @@ __all__ = ["draw_schedule", "play_schedule"]
 
 _CALM_S = 20
 """What is drawn has ended by then, but for nodes that lie or stay down."""
-_END_S = 48
+_MARGIN_S = 2
+_SECOND_US = 1_000_000
 
 
 def draw_schedule(number: int) -> NetworkScenario:
     """Return the schedule with this number: always the same.
 
     As many validators as QBFT bears, and never more, lie, crash, lose their disks, are cut off, or have clocks that are
-    seconds off. Everybody may be slow, a little off in time, and badly connected for a while.
+    seconds off. Everybody may be slow, a little off in time, and badly connected for a while. It lasts until a network
+    that makes no more blocks once all is calm has done so for longer than its faults account for.
 
     >>> draw_schedule(3) == draw_schedule(3)
     True
@@ -44,12 +47,11 @@ def draw_schedule(number: int) -> NetworkScenario:
         else:
             faults += _failures(dice, node, nodes)
     faults += _weather(dice, nodes)
-    return NetworkScenario.model_validate(
+    drawn = NetworkScenario.model_validate(
         {
             "name": f"schedule {number}",
             "about": "Drawn at random, within what QBFT bears.",
             "seed": number,
-            "duration_s": _END_S,
             "network": {"nodes": nodes, "regions": _regions(dice), "has_gossip": dice.random() < 0.5},  # noqa: PLR2004 - even
             "qbft": {
                 "block_period_s": dice.choice((1, 2)),
@@ -61,6 +63,8 @@ def draw_schedule(number: int) -> NetworkScenario:
             "byzantine": byzantine,
         }
     )
+    stall_s = longest_stall_us(drawn.qbft_settings, len(faulty)) / _SECOND_US
+    return drawn.model_copy(update={"duration_s": _CALM_S + stall_s + _MARGIN_S})
 
 
 def _regions(dice: Random) -> list[str]:
@@ -105,5 +109,5 @@ def _weather(dice: Random, nodes: int) -> list[dict[str, Any]]:
 
 
 def play_schedule(number: int) -> VariantReport:
-    """Play the schedule with this number, and return what came of it."""
-    return measure_variant(f"schedule {number}", play_scenario(draw_schedule(number)))
+    """Play the schedule with this number, and return what came of it: once all is calm, no wait may be a stall."""
+    return measure_variant(f"schedule {number}", play_scenario(draw_schedule(number)), calm_from_s=_CALM_S)

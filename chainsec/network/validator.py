@@ -16,7 +16,6 @@ from chainsec.network.committee import catch_up_size, round_timeout_us
 from chainsec.network.justification import Height
 from chainsec.network.messages import Code, Commit, Message, Prepare, Prepared, Proposal, RoundChange, sign, sign_seal
 from chainsec.network.rounds import Certificate, Memory, Round
-from chainsec.network.surroundings import Chain, QbftSettings, Surroundings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,9 +23,10 @@ if TYPE_CHECKING:
     from chainsec.ledger.account import Account
     from chainsec.network.header import Block
     from chainsec.network.messages import Signed
+    from chainsec.network.surroundings import Chain, QbftSettings, Surroundings
     from chainsec.primitives import Address
 
-__all__ = ["QbftSettings", "Validator"]
+__all__ = ["Validator"]
 
 MAX_ROUNDS_AHEAD = 64
 """Rounds further ahead than this are not remembered: their timeouts would outlast the age of the universe."""

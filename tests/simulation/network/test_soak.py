@@ -4,10 +4,15 @@ import pytest
 
 from chainsec.network.byzantine import ROLES
 from chainsec.network.committee import most_faulty
+from chainsec.network.measure import measure_variant
+from chainsec.network.run import play_scenario
+from chainsec.network.sections import Fault
 from chainsec.network.soak import draw_schedule, play_schedule
+from chainsec.network.verdict import longest_stall_us
 
 SCHEDULES, AT_ONCE = 200, 10
 HARMFUL = {"crash", "wipe", "partition"}
+CALM_S = 20
 A_LOT_MS = 1_000
 A_LOT_SLOWER = 5
 
@@ -45,6 +50,25 @@ def test_no_schedule_has_more_faulty_validators_than_qbft_bears_and_most_have_as
     faulty = [(len(faulty_nodes(schedule)), most_faulty(schedule.validators)) for schedule in schedules]
     assert all(count <= bound for count, bound in faulty)
     assert sum(count == bound for count, bound in faulty) > SCHEDULES // 3
+
+
+def test_each_schedule_lasts_until_a_network_that_stood_still_from_the_calm_on_would_be_called_stalled():
+    for number in range(2 * SCHEDULES):
+        schedule = draw_schedule(number)
+        ends = [fault.until_s or fault.at_s for fault in schedule.fault]
+        assert max(ends, default=0) <= CALM_S
+        stall_us = longest_stall_us(schedule.qbft_settings, len(faulty_nodes(schedule)))
+        assert (schedule.duration_s - CALM_S) * 1_000_000 > stall_us
+
+
+@pytest.mark.parametrize("number", [0, 1, 2, 3])
+@pytest.mark.parametrize("halt", [{"kind": "crash", "nodes": [0, 1, 2, 3]}, {"kind": "links", "factor": 400.0}])
+def test_a_network_that_halts_for_good_once_all_is_calm_has_stalled(number, halt):
+    schedule = draw_schedule(number)
+    faults = (*schedule.fault, Fault(at_s=CALM_S + 0.5, **halt))
+    found = measure_variant("x", play_scenario(schedule.model_copy(update={"fault": faults})))
+    assert found.outcome == "stalled"
+    assert found.said.startswith("no block after")
 
 
 def test_the_schedules_of_the_suite_hold_every_kind_of_fault_and_every_byzantine_role():

@@ -2,19 +2,32 @@ from dataclasses import replace
 
 import pytest
 
+from chainsec.network.extradata import ExtraData, Vote
 from chainsec.network.header import Block
+from chainsec.network.messages import sign_seal
 from chainsec.network.safety import Agreement
+
+QUORUM = (0, 1, 2)
+
+
+def following(team, parent, *, proposer=0, vote=None, validators=None, sealed_by=QUORUM):
+    """Return a block after another, sealed by some of the team."""
+    header = replace(
+        team.header(0, proposer),
+        block_number=parent.number + 1,
+        parent_hash=parent.header.hash,
+        timestamp=parent.header.timestamp + 2,
+        extra_data=ExtraData(validators or team.addresses, vote).encode(),
+    )
+    return Block(header.sealed(team.seals(header, sealed_by)))
 
 
 @pytest.fixture
 def chain(team):
-    """Give a first block and three that follow it."""
+    """Give a first block and three that follow it, each sealed by a quorum."""
     blocks = [Block(team.genesis)]
-    for number in range(1, 4):
-        parent = blocks[-1].header
-        blocks.append(
-            Block(replace(team.header(), block_number=number, parent_hash=parent.hash, timestamp=parent.timestamp + 2))
-        )
+    for _ in range(3):
+        blocks.append(following(team, blocks[-1]))
     return blocks
 
 
@@ -53,10 +66,12 @@ def test_another_block_at_the_same_height_is_told_with_node_height_and_what_diff
     assert word in fault
     assert agreement.violations == [fault]
     assert agreement.finals[1].block is chain[1]
+    assert 3 not in agreement.finals[1].times_us, "it has another block"
 
 
-def test_the_same_block_agreed_on_in_another_round_is_the_same(agreement, chain):
-    again = chain[1].with_header(chain[1].header.in_round(4))
+def test_the_same_block_agreed_on_in_another_round_is_the_same(agreement, chain, team):
+    header = chain[1].header.in_round(4)
+    again = chain[1].with_header(header.sealed(team.seals(header, (1, 2, 3))))
     assert agreement.add(3, again, 20) is None
     assert agreement.violations == []
 
@@ -73,3 +88,65 @@ def test_founding_blocks_are_everybodys_and_counted(chain):
     assert found.finals[2].times_us == {}
     assert found.add(1, chain[3], 5) is None
     assert found.height == 3
+
+
+class TestSeals:
+    @pytest.mark.parametrize(
+        ("seals", "reason"),
+        [
+            (lambda team, header: team.seals(header, (0, 1)), "2 seals are no quorum of 4 validators"),
+            (lambda team, header: [*team.seals(header, (0, 1, 1))], "one validator has sealed it twice"),
+            (lambda _, header: header.extra.seals[:2], "2 seals are no quorum of 4 validators"),
+            (lambda team, _: team.seals(team.genesis, QUORUM), "somebody who is no validator has sealed it"),
+        ],
+    )
+    def test_a_block_that_no_quorum_has_sealed_is_a_fault_of_the_node_that_holds_it(
+        self, agreement, chain, team, seals, reason
+    ):
+        header = chain[1].header
+        fault = agreement.add(3, chain[1].with_header(header.sealed(seals(team, header))), 20)
+        assert fault == f"height 1: node 3 has a badly sealed block: {reason}"
+        assert agreement.violations == [fault]
+
+    def test_one_seal_of_a_stranger_spoils_a_header(self, agreement, chain, team, stranger):
+        header = chain[1].header
+        spoiled = [*team.seals(header, QUORUM), sign_seal(stranger, header.seal_hash)]
+        assert "no validator has sealed it" in agreement.add(3, chain[1].with_header(header.sealed(spoiled)), 20)
+
+    def test_who_has_to_seal_a_block_follows_from_the_votes_up_to_its_parent_and_not_from_itself(self, team):
+        left, gone = team.addresses[:3], team.addresses[3]
+        blocks = [Block(team.genesis)]
+        for proposer in range(3):
+            blocks.append(following(team, blocks[-1], proposer=proposer, vote=Vote(gone, is_add=False)))
+        found = Agreement(blocks[:1])
+        assert [found.add(0, block, 1) for block in blocks[1:]] == [None, None, None]
+        assert [found.validators_of(height) for height in range(1, 5)] == [team.addresses] * 3 + [left]
+        two, all_four = (following(team, blocks[-1], sealed_by=whose) for whose in ((0, 1), range(4)))
+        assert found.add(1, two, 2) is None, "two of three are a quorum"
+        assert "somebody who is no validator has sealed it" in found.add(2, all_four, 3)
+        assert len(found.violations) == 1
+
+    def test_at_the_end_of_an_epoch_votes_are_void(self, team):
+        blocks = [Block(team.genesis)]
+        for proposer in range(3):
+            vote = Vote(team.addresses[3], is_add=False)
+            blocks.append(following(team, blocks[-1], proposer=proposer, vote=vote))
+        found = Agreement(blocks[:1], epoch_blocks=2)
+        assert [found.add(0, block, 1) for block in blocks[1:]] == [None, None, None]
+        assert found.validators_of(4) == team.addresses
+
+
+class TestLiars:
+    def test_what_a_liar_holds_and_when_says_nothing(self, chain, team):
+        found = Agreement(chain[:1], liars={3})
+        spoiled = chain[1].with_header(chain[1].header.sealed(team.seals(chain[1].header, (0,))))
+        assert found.add(3, spoiled, 5) is None
+        assert found.height == 0
+        assert found.add(0, chain[1], 10) is None
+        assert (found.finals[1].block, found.finals[1].times_us) == (chain[1], {0: 10})
+        assert found.add(3, chain[2], 12) is None
+        assert (found.height, found.violations) == (1, [])
+
+    def test_who_does_not_lie_is_listened_to_beside_one_who_does(self, chain):
+        found = Agreement(chain[:1], liars={3})
+        assert "nobody had the one before" in found.add(0, chain[2], 5)

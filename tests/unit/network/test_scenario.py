@@ -6,7 +6,7 @@ from pydantic import ValidationError
 from chainsec.errors import BadInput, ConfigError
 from chainsec.network.machine import Machine
 from chainsec.network.scenario import NetworkScenario, load_scenario, shipped_scenarios
-from chainsec.network.validator import QbftSettings
+from chainsec.network.surroundings import QbftSettings
 
 
 def describe(**content):

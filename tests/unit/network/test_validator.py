@@ -9,7 +9,8 @@ from chainsec.network.blockrules import check_header, check_seals
 from chainsec.network.extradata import ExtraData
 from chainsec.network.header import EMPTY_TRIE_ROOT, Block, Header
 from chainsec.network.messages import Code, Message, read_message
-from chainsec.network.validator import MAX_ROUNDS_AHEAD, QbftSettings, Validator
+from chainsec.network.surroundings import QbftSettings
+from chainsec.network.validator import MAX_ROUNDS_AHEAD, Validator
 
 SETTINGS = QbftSettings(block_period_s=2, request_timeout_s=4)
 SECOND_US = 1_000_000
