@@ -69,10 +69,11 @@ def deploy(
     Example: chainsec deploy --engine http://127.0.0.1:8545 --keys keys
     """
     from chainsec.attached.keyring import open_keys  # noqa: PLC0415 - --help stays fast
-    from chainsec.attached.record import deploy_contracts  # noqa: PLC0415 - --help stays fast
+    from chainsec.attached.record import deploy_contracts, require_writable  # noqa: PLC0415 - --help stays fast
     from chainsec.config import load_config  # noqa: PLC0415 - --help stays fast
 
     settings = load_config(config)
+    require_writable(out)
     with _open(engine, patience) as node:
         found = open_keys(keys)
         sent = node.nonce(found.admin.address)

@@ -9,9 +9,14 @@ import os
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from chainsec.errors import BadAddress, BadInput, ConfigError
+
+if TYPE_CHECKING:
+    from chainsec.primitives import Address
 
 __all__ = ["export_app", "export_besu"]
 
@@ -64,10 +69,11 @@ def export_besu(
     from chainsec.network.besu import BesuNetwork, check_validators  # noqa: PLC0415 - --help stays fast
     from chainsec.network.besu_directory import require_free, write_export  # noqa: PLC0415 - --help stays fast
     from chainsec.network.besu_operation import export_files  # noqa: PLC0415 - --help stays fast
-    from chainsec.primitives import Address  # noqa: PLC0415 - --help stays fast
 
     require_free(directory)
     check_validators(validators)
+    if keys is not None and keys.absolute().is_relative_to(directory.absolute()):
+        raise BadInput(f"--keys {keys}: lies in {directory}, which this command has to make", path=str(keys))
     network = BesuNetwork(
         validators=tuple(Account.generate() for _ in range(validators)),
         genesis_time_s=int(time.time()),
@@ -75,7 +81,7 @@ def export_besu(
         block_period_s=block_period,
         request_timeout_s=request_timeout,
         gas_limit=gas_limit,
-        accounts=tuple(Address(text) for text in account or ()),
+        accounts=tuple(_address(text) for text in account or ()),
         host_prefix=host_prefix,
         besu_version=besu_version,
     )
@@ -87,3 +93,12 @@ def export_besu(
     shown = visible_text(str(directory), 1_000)
     typer.echo(f"{shown}: {validators} validators, chain {chain_id}, first block {network.genesis_header.hash}")
     typer.echo(f"Keys are in {shown}/nodes/*/key. What to do with it: {shown}/README.md")
+
+
+def _address(text: str) -> Address:
+    from chainsec.primitives import Address  # noqa: PLC0415 - --help stays fast
+
+    try:
+        return Address(text)
+    except BadAddress as error:
+        raise ConfigError(f"--account {text}: {error}", field="account") from error

@@ -63,10 +63,12 @@ def open_keys(folder: Path) -> Keys:
     """Return the keys of all roles; those that are missing are made.
 
     Raises:
-        BadInput: as ``read_key``, or two roles have the same key.
+        BadInput: as ``read_key``, or two roles have the same key, or others than its owner can write into the folder.
         OSError: a key cannot be written.
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if folder.stat().st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        raise BadInput(f"{folder}: others can put keys into this folder; chmod 700 it first", path=str(folder))
     for role in ROLES:
         if not key_path(folder, role).exists():
             _make_key(key_path(folder, role))

@@ -6,6 +6,7 @@ Layer: attached. Not here: what is deployed (``deployment``), keys (``keyring``)
 from __future__ import annotations
 
 import json
+import os
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import AfterValidator, ValidationError
@@ -13,7 +14,7 @@ from pydantic import AfterValidator, ValidationError
 from chainsec.config import Limits, Positive, Settings, first_problem
 from chainsec.deployment import Deployment, Keys, deploy
 from chainsec.digest import parse_json
-from chainsec.errors import BadInput, ConfigError, RunMismatch
+from chainsec.errors import BadInput, ConfigError, LedgerError, RunMismatch
 from chainsec.journal import write_atomically
 from chainsec.ledger.artifact import load_artifact
 from chainsec.ledger.client import Client
@@ -114,6 +115,17 @@ def read_record(path: Path) -> DeploymentRecord:
     return record
 
 
+def require_writable(path: Path) -> None:
+    """Refuse a place where no record can be written, before anything is sent. Raises: BadInput."""
+    folder = path.absolute().parent
+    if path.is_dir():
+        raise BadInput(f"{path}: is a directory; --out names a file", path=str(path))
+    if not folder.is_dir():
+        raise BadInput(f"{path}: the folder it belongs into does not exist", path=str(path))
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise BadInput(f"{path}: nothing can be written into its folder", path=str(path))
+
+
 def write_record(path: Path, record: DeploymentRecord) -> None:
     """Write a record, whole or not at all."""
     write_atomically(path, json.dumps(record.model_dump(mode="json"), indent=2).encode() + b"\n")
@@ -166,12 +178,16 @@ def attach_deployment(client: Client, record: DeploymentRecord) -> Deployment:
 
     Raises:
         ConfigError: the node has another chain.
-        LedgerError: no contract stands where one should.
+        LedgerError: where a contract should stand there is none, or another one.
     """
     record.require_chain(client.engine)
 
     def bind(name: str) -> Contract:
-        return client.bind(Address(record.contracts[name]), load_artifact(name))
+        address, artifact = Address(record.contracts[name]), load_artifact(name)
+        contract = client.bind(address, artifact)
+        if not artifact.has_runtime(client.engine.code(address)):
+            raise LedgerError(f"{name}: at {address} stands something else than this release's {name}", address=address)
+        return contract
 
     return Deployment(
         authority=Authority(client, bind("Authority")),

@@ -10,6 +10,7 @@ import json
 import re
 from dataclasses import dataclass
 from functools import cached_property
+from ipaddress import IPv4Network
 from typing import TYPE_CHECKING, Any
 
 from coincurve import PrivateKey
@@ -110,6 +111,9 @@ class BesuNetwork:
         _check_range("genesis time", self.genesis_time_s, 1, 2**40 - 1)
         if not _PREFIX.fullmatch(self.host_prefix):
             raise ConfigError(f"--host-prefix {self.host_prefix}: needs three numbers up to 255, such as 172.28.0.")
+        subnet = IPv4Network(f"{self.host_prefix}0/24")
+        if subnet.is_loopback or subnet.is_multicast or subnet.is_reserved or self.host_prefix.startswith("0."):
+            raise ConfigError(f"--host-prefix {self.host_prefix}: nodes cannot have addresses of {subnet}")
         _check_version(self.besu_version)
         for option, addresses in (
             ("--validators", [account.address for account in self.validators]),

@@ -70,9 +70,9 @@ min-gas-price=0
 tx-pool-enable-balance-check=false
 target-gas-limit={network.gas_limit}
 
-# Whoever reaches this port can vote and change the lists: publish it to this operator only.
+# Whoever reaches this port can vote and change the lists: it is open to this machine only.
 rpc-http-enabled=true
-rpc-http-host="0.0.0.0"
+rpc-http-host="127.0.0.1"
 rpc-http-port={_RPC_PORT}
 rpc-http-api=["ETH","NET","QBFT","PERM","TXPOOL","WEB3"]
 
@@ -88,7 +88,8 @@ def _compose_text(network: BesuNetwork) -> str:
   {node.name}:
     image: "hyperledger/besu:${{BESU_VERSION}}"
     user: "${{BESU_USER}}"
-    command: ["--config-file=/data/config.toml"]
+    # the port has to be open inside the container; it is published to this machine only
+    command: ["--config-file=/data/config.toml", "--rpc-http-host=0.0.0.0"]
     restart: unless-stopped
     volumes:
       - "./nodes/{node.name}:/data"

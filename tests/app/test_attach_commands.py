@@ -218,6 +218,38 @@ def test_a_record_of_another_deployment_is_never_overwritten(chainsec, node, tmp
     assert (tmp_path / "d.json").read_bytes() == before
 
 
+@pytest.mark.parametrize(
+    ("out", "words"), [("nowhere/d.json", "does not exist"), ("keys", "is a directory"), (".", "is a directory")]
+)
+def test_a_place_where_no_record_can_be_written_is_refused_before_anything_is_sent(
+    chainsec, node, tmp_path, out, words
+):
+    write_keys(tmp_path / "keys")
+    with open_engine(node.url, block_production="node") as engine:
+        told = chainsec("deploy", "--engine", node.url, "--keys", tmp_path / "keys", "--out", tmp_path / out)
+        assert refused(told, str(tmp_path / out), words) == 2
+        assert engine.head().number == 0
+
+
+def test_keys_in_a_folder_that_others_can_write_into_are_refused(chainsec, node, tmp_path):
+    write_keys(tmp_path / "keys")
+    (tmp_path / "keys").chmod(0o777)
+    told = chainsec("deploy", "--engine", node.url, "--keys", tmp_path / "keys", "--out", tmp_path / "d.json")
+    assert refused(told, str(tmp_path / "keys"), "chmod 700") == 2
+    assert not (tmp_path / "d.json").exists()
+
+
+def test_contracts_that_stand_in_each_others_place_are_refused(chainsec, place):
+    path = place.path / "deployment.json"
+    record = json.loads(path.read_bytes())
+    contracts = record["contracts"]
+    contracts["Sentinel"], contracts["AuditTrail"] = contracts["AuditTrail"], contracts["Sentinel"]
+    path.write_text(json.dumps(record))
+    told = chainsec("agent", *place.words, "--once")
+    assert refused(told, "Sentinel", contracts["Sentinel"], "something else") == 3
+    assert not (place.path / "run" / "receipts.jsonl").exists()
+
+
 def test_a_network_that_charges_for_gas_says_so_in_one_line(chainsec, anvil_program, tmp_path):
     with Anvil(program=anvil_program) as dear:
         refused(chainsec("deploy", "--engine", dear.url, "--keys", tmp_path / "keys", "--out", tmp_path / "d.json"))

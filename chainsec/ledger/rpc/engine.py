@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 from chainsec.digest import keccak
 from chainsec.errors import ChainTakenBack, LedgerError, NodeUnreachable, TransactionRefused
 from chainsec.ledger.rpc.answers import (
+    quantity,
     read_block,
     read_bytes,
     read_gas_limit,
@@ -128,8 +129,27 @@ class RpcEngine(RpcReader):
             self._compare(read_block(ask_newest(self._caller)), self._reached)
 
     def _last_up_to(self, number: int) -> int:
+        if not self.makes_blocks:
+            return number  # whether it is there is for the node to show that gives the logs
         newest = self._standing_head
         return super()._last_up_to(number) if newest is None else min(number, newest.number)
+
+    def _tell_logs(self, question: dict[str, Any], first: int, last: int) -> Any:
+        """Get logs, and where others make the blocks a proof that whoever answers has come to the last of them.
+
+        Behind one URL there may be several nodes, of which one lags: it gives the logs that it has, and no sign that
+        there will be more. A batch is answered by one node, in its order.
+        """
+        if self.makes_blocks:
+            return super()._tell_logs(question, first, last)
+        asked: list[tuple[str, list[Any]]] = [
+            ("eth_getBlockByNumber", [quantity(last), False]),
+            ("eth_getLogs", [question]),
+        ]
+        there, logs = self._caller.tell_many(asked)
+        if there is None:
+            raise LedgerError(f"{self.url}: the node that answers has not come to block {last} yet", number=last)
+        return logs
 
     def final_block(self) -> int:
         """Return the number of the newest final block."""

@@ -167,9 +167,8 @@ class RpcReader:
         return min(number, newest)
 
     def _fetch_logs(self, wanted: _Wanted, first: int, last: int) -> list[Log]:
-        # a node that gives no answer may have been asked for too much; only for one block is that out of the question
-        ask = self._caller.ask if first == last else self._caller.tell
-        found = ask("eth_getLogs", wanted.question() | {"fromBlock": quantity(first), "toBlock": quantity(last)})
+        question = wanted.question() | {"fromBlock": quantity(first), "toBlock": quantity(last)}
+        found = self._tell_logs(question, first, last)
         if not isinstance(found, list):
             raise LedgerError(f"{self.url}: eth_getLogs: no list of logs")
         logs = [read_log(item) for item in found]
@@ -177,6 +176,11 @@ class RpcReader:
             raise LedgerError(f"{self.url}: eth_getLogs: gives logs that were not asked for")
         # some nodes let a log pass that lacks a place where any topic may stand
         return [log for log in logs if len(log.topics) >= len(wanted.topics)]
+
+    def _tell_logs(self, question: dict[str, Any], first: int, last: int) -> Any:
+        # a node that gives no answer may have been asked for too much; only for one block is that out of the question
+        ask = self._caller.ask if first == last else self._caller.tell
+        return ask("eth_getLogs", question)
 
     def nonce(self, address: bytes, at: int | None = None) -> int:
         """Return how many transactions of ``address`` were mined."""

@@ -373,6 +373,33 @@ def test_logs_of_blocks_that_a_node_has_lost_are_said_to_be_gone_and_not_an_odd_
             engine.logs(reached, reached)
 
 
+@pytest.mark.parametrize("takes_batches", [True, False])
+def test_a_node_that_lags_behind_another_at_its_url_gives_an_error_and_not_fewer_logs(
+    node, proxy, sender, takes_batches
+):
+    proxy.takes_batches = takes_batches
+    with open_engine(node.url) as miner, open_engine(proxy.url, block_production="node", patience_s=1) as engine:
+        signed = deploy(miner, sender)
+        place = miner.mine() and miner.receipt(signed.hash).contract_address
+        everything = miner.logs(0, miner.head().number, place)
+        reached = engine.head().number
+        assert engine.logs(0, reached, place) == everything
+        lacking = hex(reached)
+        proxy.rule = lambda method, params: (
+            {"result": None}
+            if method == "eth_getBlockByNumber" and params[0] == lacking
+            else {"result": []}
+            if method == "eth_getLogs"
+            else None
+        )
+        with pytest.raises(LedgerError, match=f"has not come to block {reached} yet"):
+            engine.logs(reached, reached, place)
+        with pytest.raises(LedgerError, match=f"has not come to block {reached + 1} yet"):
+            engine.logs(0, reached + 1, place)
+        proxy.rule = lambda method, params: None  # noqa: ARG005 - what a rule is given
+        assert engine.logs(0, reached, place) == everything
+
+
 def test_a_node_that_does_not_know_logs_says_so_at_once(engine, proxy):
     proxy.rule = lambda method, _: {"error": {"code": -32601, "message": "not found"}} if "Logs" in method else None
     proxy.asked.clear()

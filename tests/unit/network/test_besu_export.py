@@ -166,6 +166,7 @@ def test_keys_enodes_validators_and_lists_belong_together():
         assert key.address in validators
         assert options["p2p-host"] == found[2] == f"172.28.0.{10 + number}"
         assert options["permissions-accounts-config-file-enabled"] is True
+        assert options["rpc-http-host"] == "127.0.0.1", "who reaches it can vote"
         assert lists["nodes-allowlist"] == enodes
         assert [Address(text) for text in lists["accounts-allowlist"]] == list(chosen.accounts)
         assert f'ipv4_address: "{found[2]}"' in files["docker-compose.yml"].content.decode()
@@ -208,6 +209,9 @@ def test_the_readme_names_the_first_block_and_every_request_in_it_is_json():
         ({"gas_limit": 4_999}, "--gas-limit 4999"),
         ({"host_prefix": "172.28.0"}, "--host-prefix 172.28.0:"),
         ({"host_prefix": "172.28.256."}, "--host-prefix 172.28.256.:"),
+        ({"host_prefix": "127.0.0."}, "--host-prefix 127.0.0.: nodes cannot have addresses of 127.0.0.0/24"),
+        ({"host_prefix": "0.0.0."}, "--host-prefix 0.0.0.:"),
+        ({"host_prefix": "224.0.1."}, "--host-prefix 224.0.1.:"),
         ({"host_prefix": '1.1.1."\n'}, "--host-prefix"),
         ({"besu_version": "latest\nUSER=0"}, "--besu-version"),
         ({"besu_version": "25.12.0"}, "--besu-version 25.12.0"),
@@ -292,6 +296,19 @@ def test_the_command_writes_fresh_keys_lets_the_roles_send_and_overwrites_nothin
     with pytest.raises(BadInput, match="nothing was written"):
         shell.invoke(export_app, words, catch_exceptions=False)
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+
+
+def test_keys_inside_the_directory_that_is_to_be_made_are_refused_before_any_is(tmp_path):
+    words = ["besu", str(tmp_path / "net"), "--keys", str(tmp_path / "net" / "keys")]
+    with pytest.raises(BadInput, match=r"--keys .*net/keys: lies in"):
+        CliRunner().invoke(export_app, words, catch_exceptions=False)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_account_that_is_none_is_named_with_its_option(tmp_path):
+    with pytest.raises(ConfigError, match="--account 0x1234: not an address"):
+        CliRunner().invoke(export_app, ["besu", str(tmp_path / "net"), "--account", "0x1234"], catch_exceptions=False)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_bad_settings_on_the_command_line_write_nothing(tmp_path):
