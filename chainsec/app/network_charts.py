@@ -45,8 +45,7 @@ def merge_spans(spans: Sequence[RoundSpan], node: int, pixel_s: float) -> list[t
             continue
         if merged:
             begin, end, round_ = merged[-1]
-            is_small = min(end - begin, span.end_s - span.start_s) < pixel_s
-            if span.start_s - end < pixel_s and (round_ == span.round or is_small):
+            if span.start_s - end < pixel_s and (round_ == span.round or span.end_s - begin < pixel_s):
                 merged[-1] = (begin, span.end_s, max(round_, span.round))
                 continue
         merged.append((span.start_s, span.end_s, span.round))

@@ -170,7 +170,7 @@ class NodeChain:
     def check(self, block: Block) -> str | None:
         """Return why ``block`` cannot follow the head, or None; the same block is executed once.
 
-        The clock is asked every time: what came too early may be right later.
+        Clock and rules are asked every time: what came too early, or before a list was put right, may be right later.
         """
         header = block.header
         fault = check_header(
@@ -180,11 +180,23 @@ class NodeChain:
             block_period_s=self.settings.block_period_s,
             now_us=self._clock(),
         )
+        fault = fault or self._forbidden(block)
         if fault is None:
             fault, executed = self._look_into(block)
             if executed is not None:
                 self._on_work(executed.gas_used, len(block.transactions))
         return fault
+
+    def _forbidden(self, block: Block) -> str | None:
+        """Return what the rules have against a block; asked every time, as an operator's list may change meanwhile."""
+        try:
+            transactions = tuple(decode_raw(raw) for raw in block.transactions)
+        except LedgerError as error:
+            return str(error)
+        foreign = [each.chain_id for each in transactions if each.chain_id not in (self.chain_id, None)]
+        if foreign:
+            return f"a transaction cannot stand there: it is for chain id {foreign[0]}"
+        return self.rulebook.forbids_block(self.head, block, transactions)
 
     def _look_into(self, block: Block) -> tuple[str | None, Executed | None]:
         key = (block.header.hash, block.transactions)  # a header alone may come with transactions that are not its own
@@ -194,16 +206,7 @@ class NodeChain:
 
     def _execute_block(self, block: Block) -> tuple[str | None, Executed | None]:
         header = block.header
-        try:
-            transactions = tuple(decode_raw(raw) for raw in block.transactions)
-        except LedgerError as error:
-            return str(error), None
-        foreign = [each.chain_id for each in transactions if each.chain_id not in (self.chain_id, None)]
-        if foreign:
-            return f"a transaction cannot stand there: it is for chain id {foreign[0]}", None
-        fault = self.rulebook.forbids_block(self.head, block, transactions)
-        if fault is not None:
-            return fault, None
+        transactions = tuple(decode_raw(raw) for raw in block.transactions)
         plan = Plan(self.head, header.coinbase, header.timestamp, header.gas_limit, transactions)
         executed = self._execute(plan)
         if executed.rejected:

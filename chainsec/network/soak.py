@@ -23,6 +23,8 @@ __all__ = ["draw_schedule", "play_schedule"]
 _CALM_S = 20
 """What is drawn has ended by then, but for nodes that lie or stay down."""
 _MARGIN_S = 2
+_OWN_EXECUTION = 4
+"""In one of so many schedules every node executes every block; in the others one execution serves all."""
 _SECOND_US = 1_000_000
 
 
@@ -30,8 +32,9 @@ def draw_schedule(number: int) -> NetworkScenario:
     """Return the schedule with this number: always the same.
 
     As many validators as QBFT bears, and never more, lie, crash, lose their disks, are cut off, or have clocks that are
-    seconds off. Everybody may be slow, a little off in time, and badly connected for a while. It lasts until a network
-    that makes no more blocks once all is calm has done so for longer than its faults account for.
+    seconds off. Everybody may be slow, a little off in time, and badly connected for a while. In every fourth schedule
+    each node executes for itself. It lasts until a network that makes no more blocks once all is calm has done so for
+    longer than its faults account for.
 
     >>> draw_schedule(3) == draw_schedule(3)
     True
@@ -52,7 +55,12 @@ def draw_schedule(number: int) -> NetworkScenario:
             "name": f"schedule {number}",
             "about": "Drawn at random, within what QBFT bears.",
             "seed": number,
-            "network": {"nodes": nodes, "regions": _regions(dice), "has_gossip": dice.random() < 0.5},  # noqa: PLR2004 - even
+            "network": {
+                "nodes": nodes,
+                "regions": _regions(dice),
+                "has_gossip": dice.random() < 0.5,  # noqa: PLR2004 - even
+                "is_execution_shared": number % _OWN_EXECUTION != 0,
+            },
             "qbft": {
                 "block_period_s": dice.choice((1, 2)),
                 "request_timeout_s": dice.choice((2, 3)),

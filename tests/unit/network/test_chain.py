@@ -143,6 +143,7 @@ def test_a_block_of_what_waits_is_taken_by_another_node_and_changes_both_states_
         assert node.chain.balance(POOR.address) == 7
         assert len(node.chain.pool) == 0
         assert node.heads == [(sealed, 1, 0)]
+        assert node.chain._found == {}, "what was found of other candidates is of no use any more"
         assert node.chain.executed[1].state_root == header.state_root
         assert len(node.chain.blocks) == len(node.chain.executed) == 2
 
@@ -290,6 +291,30 @@ def test_a_block_that_the_rulebook_forbids_is_refused_by_who_has_that_rulebook_o
     strict.time_s = proposer.time_s
     assert strict.chain.import_sealed(block) == f"{SENDERS[0].address} may not call"
     assert (strict.chain.height, strict.chain.executor.executions) == (0, 0)
+
+
+def test_what_a_list_forbids_is_taken_once_the_list_is_put_right_and_is_executed_once(stand, proposer):
+    rules = Allowlist([])
+    follower = stand(1, rulebook=rules)
+    proposer.chain.receive(pay(SENDERS[0], 0))
+    block = proposer.seal(proposer.build())
+    follower.time_s = block.header.timestamp
+    assert "may not call" in follower.chain.import_sealed(block)
+    assert follower.chain.height == 0
+    rules.accounts.add(SENDERS[0].address)
+    assert follower.chain.import_sealed(block) is None
+    assert (follower.chain.height, follower.chain.executor.executions) == (1, 1)
+
+
+def test_what_a_list_forbids_meanwhile_is_not_taken_though_it_was_found_right_before(stand, proposer):
+    rules = Allowlist([SENDERS[0].address])
+    follower = stand(1, rulebook=rules)
+    proposer.chain.receive(pay(SENDERS[0], 0))
+    block = proposer.seal(proposer.build())
+    follower.time_s = block.header.timestamp
+    assert follower.chain.check(block) is None
+    rules.accounts.clear()
+    assert "may not call" in follower.chain.check(block)
 
 
 def test_a_block_that_was_not_found_right_is_never_made_the_head(proposer):
@@ -527,6 +552,19 @@ def test_a_wish_that_the_rulebook_forbids_is_not_cast_and_the_next_one_is(stand,
     node.chain.wishes = [add(), out]
     [block] = node.grow()
     assert block.header.extra.vote == out
+
+
+class LastOneOut(OpenRules):
+    def wishes(self, parent, validators):  # noqa: ARG002 - as the protocol has it
+        return [Vote(validators[-1], is_add=False)]
+
+
+def test_what_the_rules_want_is_voted_for_after_what_the_operator_wants(stand, team):
+    node = stand(0, rulebook=LastOneOut())
+    node.chain.wishes = [add()]
+    blocks = node.grow(3)
+    assert [block.header.extra.vote for block in blocks] == [add(), Vote(team.addresses[3], is_add=False), None]
+    assert node.chain.wishes == [add()]
 
 
 def test_votes_are_counted_again_by_a_chain_that_is_made_anew(stand):
