@@ -16,8 +16,9 @@ from chainsec.ledger.engine import open_engine
 from chainsec.ledger.evm import DEFAULT_GENESIS_TIME, Genesis
 from chainsec.network.execution import decode_raw
 from chainsec.network.links import load_matrix
+from chainsec.network.plan import NetworkPlan
 from chainsec.network.provision import Drafts, bind_offline, deploy_offline
-from chainsec.network.simulation import NetworkPlan, Simulation
+from chainsec.network.simulation import Simulation
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

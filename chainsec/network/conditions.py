@@ -12,7 +12,8 @@ from chainsec.network.byzantine import InvalidBlocks
 from chainsec.network.committee import most_faulty
 
 if TYPE_CHECKING:
-    from chainsec.network.simulation import NetworkPlan, Simulation
+    from chainsec.network.plan import NetworkPlan
+    from chainsec.network.simulation import Simulation
 
 __all__ = ["CONDITIONS", "arrange", "with_condition"]
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from chainsec.ledger.engine import Block
     from chainsec.network.header import Header
     from chainsec.network.node import Node
-    from chainsec.network.simulation import NetworkPlan
+    from chainsec.network.plan import NetworkPlan
 
 __all__ = ["NetworkEngine", "Settlement"]
 

@@ -39,8 +39,7 @@ __all__ = [
     "sign_seal",
 ]
 
-_SIGNATURE_BYTES, _DIGEST_BYTES = 65, 32
-_ROUND_BYTES = 4
+_SIGNATURE_BYTES, _DIGEST_BYTES, _ROUND_BYTES = 65, 32, 4
 _NULL, _EMPTY = b"\x80", b"\xc0"
 _CACHED_MESSAGES = 4096
 

@@ -16,7 +16,7 @@ from chainsec.network.simulation import Simulation
 
 if TYPE_CHECKING:
     from chainsec.network.node import Node
-    from chainsec.network.simulation import NetworkPlan
+    from chainsec.network.plan import NetworkPlan
     from chainsec.primitives import Address
 
 __all__ = ["Probed", "probe"]

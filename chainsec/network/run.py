@@ -13,9 +13,10 @@ from chainsec.network.byzantine import ROLES
 from chainsec.network.faults import plan_faults
 from chainsec.network.load import Traffic
 from chainsec.network.permissions import Allowlist, ContractRules, OpenRules
+from chainsec.network.plan import NetworkPlan
 from chainsec.network.presence import Presence
 from chainsec.network.provision import permissions_address
-from chainsec.network.simulation import NetworkPlan, Simulation
+from chainsec.network.simulation import Simulation
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

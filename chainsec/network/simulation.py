@@ -10,88 +10,37 @@ from __future__ import annotations
 import gc
 from collections import Counter
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from random import Random
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import simpy
 
-from chainsec.ledger.account import Account
 from chainsec.network.chain import NodeChain
 from chainsec.network.execution import Executor
 from chainsec.network.founding import Founding, found_empty, found_on
 from chainsec.network.links import Connection
-from chainsec.network.machine import Machine
 from chainsec.network.node import Node
 from chainsec.network.permissions import Allowlist, OpenRules
 from chainsec.network.safety import Agreement
-from chainsec.network.surroundings import QbftSettings
 from chainsec.network.trace import Event, Trace
 from chainsec.network.validator import Validator
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator
 
-    from chainsec.ledger.evm import Genesis
     from chainsec.ledger.local import LocalEngine
     from chainsec.network.header import Block
-    from chainsec.network.links import Matrix
     from chainsec.network.node import Packet
     from chainsec.network.permissions import Rulebook
+    from chainsec.network.plan import NetworkPlan
     from chainsec.primitives import Address
 
-__all__ = ["NetworkPlan", "Simulation", "node_account"]
+__all__ = ["Simulation"]
 
 SECOND_US = 1_000_000
 _YOUNG_OBJECTS = 200_000
 _RECONNECT_ROUND_TRIPS = 3
 """TCP, RLPx and Hello, one after the other."""
-
-
-@dataclass(frozen=True)
-class NetworkPlan:
-    """What a network is made of.
-
-    Args:
-        seed: every key and every random choice follows from it.
-        genesis: chain id, first time, gas limit, balances.
-        matrix: links between regions.
-        regions: where each node stands; one name for each node.
-        validators: how many of the nodes, from the first on, are validators at the beginning.
-        qbft: what the genesis fixes.
-        machine: how fast nodes work.
-        has_gossip: nodes pass messages on.
-        is_execution_shared: a block is executed once for all nodes instead of once by each.
-        roles: kinds of validators by the node's number; honest where none is named.
-        rulebook: makes each node's rules, of its executor; all is allowed where omitted.
-        min_gas_prices_wei: least price that nodes take into their blocks, by number; 0 where none is named.
-    """
-
-    seed: int
-    genesis: Genesis
-    matrix: Matrix
-    regions: tuple[str, ...]
-    validators: int
-    qbft: QbftSettings = field(default_factory=QbftSettings)
-    machine: Machine = field(default_factory=Machine)
-    has_gossip: bool = True
-    is_execution_shared: bool = False
-    roles: Mapping[int, type[Validator]] = field(default_factory=dict)
-    rulebook: Callable[[Executor], Rulebook] = lambda _: OpenRules()
-    min_gas_prices_wei: Mapping[int, int] = field(default_factory=dict)
-
-    def stream(self, name: str) -> Random:
-        """Return the random stream of this name."""
-        return Random(f"{self.seed}/{name}")  # noqa: S311 - a simulation's dice, no secrets
-
-    def account(self, number: int) -> Account:
-        """Return a node's key."""
-        return node_account(self.seed, number)
-
-
-def node_account(seed: int, number: int) -> Account:
-    """Return the key of a node of a network with this seed."""
-    return Account.derive(seed.to_bytes(8, "big"), f"node {number}")
 
 
 @contextmanager

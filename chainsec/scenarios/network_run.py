@@ -17,8 +17,8 @@ from chainsec.network.conditions import CONDITIONS
 from chainsec.network.engine import NetworkEngine
 from chainsec.network.header import EMPTY_TRIE_ROOT
 from chainsec.network.links import load_matrix
+from chainsec.network.plan import NetworkPlan, node_account
 from chainsec.network.probe import probe
-from chainsec.network.simulation import NetworkPlan, node_account
 from chainsec.network.surroundings import QbftSettings
 from chainsec.primitives import Scope
 from chainsec.scenarios.report_network import Condition, NetworkPart, StillRead

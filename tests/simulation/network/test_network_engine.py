@@ -13,7 +13,7 @@ from chainsec.ledger.evm import Genesis
 from chainsec.network.blockrules import check_header, check_seals
 from chainsec.network.engine import NetworkEngine
 from chainsec.network.links import load_matrix
-from chainsec.network.simulation import NetworkPlan
+from chainsec.network.plan import NetworkPlan
 from chainsec.network.surroundings import QbftSettings
 from chainsec.primitives import Decision, Hash32, Verdict
 from chainsec.purposes import find_purpose

@@ -11,8 +11,9 @@ from chainsec.network.byzantine import InvalidBlocks, Silent
 from chainsec.network.committee import most_faulty, quorum_size
 from chainsec.network.conditions import CONDITIONS, arrange, with_condition
 from chainsec.network.links import load_matrix
+from chainsec.network.plan import NetworkPlan
 from chainsec.network.probe import probe
-from chainsec.network.simulation import NetworkPlan, Simulation
+from chainsec.network.simulation import Simulation
 from chainsec.network.surroundings import QbftSettings
 
 SECOND_US = 1_000_000

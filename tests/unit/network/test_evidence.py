@@ -15,8 +15,8 @@ from chainsec.network.extradata import ExtraData, Vote
 from chainsec.network.header import Header
 from chainsec.network.links import load_matrix
 from chainsec.network.messages import sign_seal
+from chainsec.network.plan import NetworkPlan
 from chainsec.network.rlpitems import encode
-from chainsec.network.simulation import NetworkPlan
 from chainsec.network.surroundings import QbftSettings
 from chainsec.primitives import Address
 

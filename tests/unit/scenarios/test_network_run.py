@@ -17,8 +17,8 @@ from chainsec.network.conditions import CONDITIONS
 from chainsec.network.extradata import ExtraData
 from chainsec.network.header import EMPTY_TRIE_ROOT, Header
 from chainsec.network.links import load_matrix
+from chainsec.network.plan import node_account
 from chainsec.network.probe import probe
-from chainsec.network.simulation import node_account
 from chainsec.primitives import Address, Decision, Hash32, Verdict
 from chainsec.sandbox import Sandbox
 from chainsec.scenarios import network_run
