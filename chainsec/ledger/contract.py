@@ -1,12 +1,14 @@
-"""Binds an ABI to an address: encoders and decoders are made once, reverts come as typed errors.
+"""Binds an ABI to an address: its encoders and decoders are made once a process, reverts come as typed errors.
 
 Works on any engine; web3 is not in the path. Layer: ledger. Not here: signing (``account``), sending (``client``).
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Protocol
 
 from eth_utils.abi import abi_to_signature
@@ -20,10 +22,12 @@ from chainsec.primitives import ZERO_ADDRESS, Address, Hash32
 
 if TYPE_CHECKING:
     from chainsec.ledger.engine import Engine, Log
+    from chainsec.ledger.reverts import ErrorCodec
 
 __all__ = ["Contract", "Event", "HasCode", "deployment_data", "read_events", "revert_reason"]
 
 _SELECTOR_BYTES = 4
+_KEPT_INTERFACES = 64
 
 
 class HasCode(Protocol):
@@ -94,6 +98,30 @@ class _EventCodec:
         return filters
 
 
+@dataclass(frozen=True, slots=True)
+class _Interface:
+    functions: dict[str, list[_Function]]
+    events: dict[bytes, _EventCodec]
+    errors: dict[bytes, ErrorCodec]
+
+
+@lru_cache(maxsize=_KEPT_INTERFACES)
+def _read_interface(text: str) -> _Interface:
+    """Return what contracts with this ABI and these errors share, wherever they stand."""
+    abi, errors = json.loads(text)
+    functions: dict[str, list[_Function]] = {}
+    events: dict[bytes, _EventCodec] = {}
+    for entry in abi:
+        if entry["type"] == "function":
+            function = _Function(entry)
+            functions.setdefault(function.name, []).append(function)
+            functions[function.signature] = [function]
+        elif entry["type"] == "event" and not entry.get("anonymous"):
+            event = _EventCodec(entry)
+            events[event.topic] = event
+    return _Interface(functions, events, error_codecs([*(e for e in abi if e["type"] == "error"), *errors]))
+
+
 class Contract:
     """A contract at an address of an engine.
 
@@ -113,18 +141,10 @@ class Contract:
     ) -> None:
         self.engine = engine
         self.address = Address(address)
-        self._functions: dict[str, list[_Function]] = {}
-        self._events: dict[bytes, _EventCodec] = {}
         extra = errors.values() if isinstance(errors, Mapping) else errors
-        self.errors = error_codecs([*(entry for entry in abi if entry["type"] == "error"), *extra])
-        for entry in abi:
-            if entry["type"] == "function":
-                function = _Function(entry)
-                self._functions.setdefault(function.name, []).append(function)
-                self._functions[function.signature] = [function]
-            elif entry["type"] == "event" and not entry.get("anonymous"):
-                event = _EventCodec(entry)
-                self._events[event.topic] = event
+        interface = _read_interface(json.dumps([list(abi), list(extra)]))
+        self.errors = interface.errors
+        self._functions, self._events = interface.functions, interface.events
 
     def encode(self, name: str, *args: Any) -> bytes:
         """Return the call data of a function.

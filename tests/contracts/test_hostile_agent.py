@@ -17,7 +17,7 @@ from chainsec.ledger.artifact import load_artifact
 from chainsec.primitives import ZERO_ADDRESS, ZERO_HASH, AccessRequest, Hash32, Scope
 from chainsec.purposes import find_purpose
 
-EXAMPLES, STEPS = 24, 30
+EXAMPLES, STEPS = 18, 30
 CEILING, GRANTS, RESTRICTIONS = 1, 3, 4
 WINDOW_S, MAX_QUARANTINE_S, MAX_GRANT_S = 86_400, 2 * 86_400, 3 * 86_400
 SENSITIVITIES = (0, 1, 2)

@@ -5,7 +5,6 @@ Run as a script it plays them in processes that can be killed, telling each step
 
 from __future__ import annotations
 
-import functools
 import os
 import sys
 from dataclasses import replace
@@ -140,18 +139,22 @@ def _told(act, describe, write):
     return told
 
 
+def _tell(line: str) -> None:
+    """Write a line at once: whoever is killed in between leaves none half told."""
+    os.write(sys.stdout.fileno(), f"{line}\n".encode())
+
+
 def serve() -> None:
     """Play a run in a fresh process for each line ``RUN_DIR SEED`` on standard input; telling its pid, then its end."""
-    tell = functools.partial(print, flush=True)
-    tell_writes(tell)
+    tell_writes(_tell)
     for line in sys.stdin:
         path, seed = line.rsplit(maxsplit=1)
         child = os.fork()
         if not child:
-            tell(f"pid {os.getpid()}")
-            play_small(Path(path), int(seed), tell)
+            _tell(f"pid {os.getpid()}")
+            play_small(Path(path), int(seed), _tell)
             os._exit(0)
-        tell(f"ended {os.waitpid(child, 0)[1]}")
+        _tell(f"ended {os.waitpid(child, 0)[1]}")
 
 
 if __name__ == "__main__":
