@@ -85,6 +85,6 @@ def show_network(report: NetworkReport, directory: Path, *, as_json: bool) -> No
         console.print(lay_out(list_nodes(variant), console.width))
         if variant.rejected:
             console.print(lay_out(list_reasons(variant), console.width))
-        typer.echo(f"{visible_text(variant.name)}: {variant.outcome}: {visible_text(variant.said, _LONGEST_LINE)}")
+        typer.echo(f"{visible_text(variant.name)}: {variant.outcome}: {visible_text(variant.said, _LONGEST_LINE)}\n")
     typer.echo(f"Report: {visible_text(str(directory / PAGE_NAME), _LONGEST_LINE)}")
     typer.echo(f"The same once more, event for event: {visible_text(report.replay, _LONGEST_LINE)}")

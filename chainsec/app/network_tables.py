@@ -41,20 +41,20 @@ def compare_variants(report: NetworkReport, variants: Sequence[VariantReport] | 
         ("blocks", lambda variant: count(variant.height)),
         ("of them empty", lambda variant: count(variant.empty_blocks)),
         ("blocks by round", _rounds),
-        ("due to final, s, p50 / p95 / p99", lambda variant: _spread(variant.agreement_s)),
-        ("of validators' blocks left out there", lambda variant: count(variant.agreement_left_out)),
-        ("sent to final, s, p50 / p95 / p99", lambda variant: _spread(variant.waiting_s)),
-        ("longest time without a block, s", lambda variant: amount(variant.longest_gap_s)),
+        ("due to final, s, p50/p95/p99", lambda variant: _spread(variant.agreement_s)),
+        ("validators' blocks left out", lambda variant: count(variant.agreement_left_out)),
+        ("sent to final, s, p50/p95/p99", lambda variant: _spread(variant.waiting_s)),
+        ("longest without a block, s", lambda variant: amount(variant.longest_gap_s)),
         ("transactions sent", lambda variant: count(variant.sent)),
         ("final", lambda variant: count(variant.final)),
         ("final a second", lambda variant: amount(variant.per_s)),
         ("messages", lambda variant: count(variant.messages)),
         ("bytes", lambda variant: data_size(variant.bytes)),
-        ("blocks that differ or are badly sealed", lambda variant: count(len(variant.violations))),
+        ("differing or badly sealed", lambda variant: count(len(variant.violations))),
         ("each block executed", lambda variant: "once for all" if variant.is_execution_shared else "by every node"),
     ]
     if any(variant.dropped for variant in variants):
-        rows.append(("events that the trace's file does not hold", lambda variant: count(variant.dropped)))
+        rows.append(("events not in the trace's file", lambda variant: count(variant.dropped)))
     body = [(name, *(show(variant) for variant in variants)) for name, show in rows]
     columns = range(1, len(variants) + 1)
     return Table(report.name, ("", *(variant.name for variant in variants)), body, frozenset(columns), _FINALITY)

@@ -279,7 +279,7 @@ def show_report(report: Report, console: Console | None = None) -> None:
 def lay_out(table: Table, width: int) -> Grid:
     """Return ``table`` for a terminal of ``width`` cells.
 
-    The first column gives way down to a few cells, prose in the last is broken between words, then columns fall away
+    The first column gives way down to a few cells, names and prose are broken between words, then columns fall away
     from the right; figures are never cut.
     """
     rows = [[wording.visible_text(cell) for cell in row] for row in (table.head, *table.rows)]
@@ -301,8 +301,8 @@ def lay_out(table: Table, width: int) -> Grid:
     )
     for i, size in enumerate([first, *widths[1:shown]]):
         side = "right" if i in table.numbers else "left"
-        is_prose = i and i not in table.numbers
-        grid.add_column(Text(rows[0][i]), width=size, no_wrap=not is_prose, overflow="ellipsis", justify=side)  # type: ignore[arg-type] # one of the two
+        is_figure = i in table.numbers
+        grid.add_column(Text(rows[0][i]), width=size, no_wrap=is_figure, overflow="ellipsis", justify=side)  # type: ignore[arg-type] # one of the two
     for row in rows[1:]:
         grid.add_row(*map(Text, row[:shown]))
     return grid

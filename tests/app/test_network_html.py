@@ -133,7 +133,7 @@ def test_the_figures_of_variants_stand_side_by_side(network_report, agreed, stal
         row = by_name["transactions sent" if name == "sent" else name]
         assert row == [wording.count(getattr(each, name)) for each in (agreed, stalled)]
     assert by_name["bytes"] == [wording.data_size(each.bytes) for each in (agreed, stalled)]
-    assert by_name["longest time without a block, s"] == [wording.amount(each.longest_gap_s) for each in (agreed, stalled)]  # fmt: skip # noqa: E501
+    assert by_name["longest without a block, s"] == [wording.amount(each.longest_gap_s) for each in (agreed, stalled)]
 
 
 def test_every_node_has_a_row_with_what_it_did(network_report):
