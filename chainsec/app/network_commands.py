@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 __all__ = ["network_app"]
 
+_LONGEST_ABOUT = 1_000
+
 network_app = typer.Typer(
     help="A permissioned network of QBFT validators in virtual time: what agreement costs, and what faults do to it.",
     no_args_is_help=True,
@@ -107,7 +109,7 @@ def scenarios() -> None:
 
     rows = [(name, " ".join(load_scenario(name)[0].about.split())) for name in shipped_scenarios()]
     console = Console(highlight=False)
-    console.print(lay_out(Table("scenarios", ("name", "what it shows"), rows), console.width))
+    console.print(lay_out(Table("scenarios", ("name", "what it shows"), rows), console.width, longest=_LONGEST_ABOUT))
     typer.echo("Play one: chainsec network run NAME")
 
 

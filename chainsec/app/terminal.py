@@ -276,13 +276,13 @@ def show_report(report: Report, console: Console | None = None) -> None:
             console.print(lay_out(table, console.width))
 
 
-def lay_out(table: Table, width: int) -> Grid:
-    """Return ``table`` for a terminal of ``width`` cells.
+def lay_out(table: Table, width: int, longest: int = 200) -> Grid:
+    """Return ``table`` for a terminal of ``width`` cells; a cell's text is cut at ``longest`` characters.
 
     The first column gives way down to a few cells, names and prose are broken between words, then columns fall away
     from the right; figures are never cut.
     """
-    rows = [[wording.visible_text(cell) for cell in row] for row in (table.head, *table.rows)]
+    rows = [[wording.visible_text(cell, longest) for cell in row] for row in (table.head, *table.rows)]
     widths = [max(map(cell_len, column)) for column in zip(*rows, strict=True)]
     shown = last = len(widths)
     if last - 1 not in table.numbers:
