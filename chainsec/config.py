@@ -9,7 +9,7 @@ import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -18,12 +18,15 @@ from chainsec.errors import ConfigError
 Positive = Annotated[int, Field(gt=0, lt=2**63)]
 Seconds = Annotated[int, Field(gt=0, lt=2**32)]
 Cost = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+_Item = TypeVar("_Item")
+Several = Annotated[tuple[_Item, ...], Field(strict=False)]
+"""An array of TOML or JSON, which have no tuples; its items are as strict as everything else."""
 
 
 class Settings(BaseModel):
-    """Base of every settings section: frozen, unknown keys refused."""
+    """Base of every settings section: frozen; unknown keys are refused, and so is ``true`` or ``"4"`` for a number."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
 class ChainSettings(Settings):
@@ -73,7 +76,7 @@ class DecisionCosts(Settings):
         escalation: asking a guardian.
     """
 
-    wrong_grant: tuple[Cost, Cost, Cost, Cost] = (9.0, 13.0, 18.0, 26.0)
+    wrong_grant: Annotated[tuple[Cost, Cost, Cost, Cost], Field(strict=False)] = (9.0, 13.0, 18.0, 26.0)
     wrong_denial: Cost = 20.0
     escalation: Cost = 2.0
 

@@ -15,7 +15,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import Field, ValidationError, model_validator
 
-from chainsec.config import Settings, first_problem
+from chainsec.config import Settings, Several, first_problem
 from chainsec.errors import BadInput, ConfigError
 from chainsec.network.faults import links_over_time, slowness_of
 from chainsec.network.links import Matrix, load_matrix
@@ -67,10 +67,10 @@ class NetworkScenario(Settings):
     qbft: QbftSection = QbftSection()
     machine: MachineSection = MachineSection()
     load: Load = Load()
-    fault: Annotated[tuple[Fault, ...], Field(max_length=_MOST_FAULTS)] = ()
-    byzantine: tuple[Byzantine, ...] = ()
-    min_gas_price_wei: tuple[Annotated[int, Field(ge=0, lt=2**63)], ...] = ()
-    variant: tuple[Variant, ...] = ()
+    fault: Annotated[Several[Fault], Field(max_length=_MOST_FAULTS)] = ()
+    byzantine: Several[Byzantine] = ()
+    min_gas_price_wei: Several[Annotated[int, Field(ge=0, lt=2**63)]] = ()
+    variant: Several[Variant] = ()
 
     @property
     def validators(self) -> int:

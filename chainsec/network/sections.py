@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, NamedTuple, Self
 
 from pydantic import Field, model_validator
 
-from chainsec.config import Settings
+from chainsec.config import Settings, Several
 from chainsec.network.byzantine import ROLES
 from chainsec.network.links import LEAST_MBPS, MOST_MBPS, MOST_MS
 
@@ -52,7 +52,7 @@ class NetworkSection(Settings):
     nodes: Annotated[int, Field(ge=1, le=MAX_NODES)] = 4
     validators: Annotated[int, Field(ge=1, le=MAX_NODES)] | None = None
     matrix: str = "wan"
-    regions: tuple[str, ...] = ()
+    regions: Several[str] = ()
     has_gossip: bool = True
     is_execution_shared: bool = False
     permissions: Literal["open", "contract", "allowlist"] = "open"
@@ -175,18 +175,18 @@ class Fault(Settings):
     kind: Literal["crash", "wipe", "partition", "skew", "slow", "links", "vote", "allow"]
     at_s: _Seconds
     until_s: _Seconds | None = None
-    nodes: tuple[_Number, ...] = ()
-    groups: tuple[tuple[_Number, ...], ...] = ()
+    nodes: Several[_Number] = ()
+    groups: Several[Several[_Number]] = ()
     skew_ms: Annotated[float, Field(ge=-1e9, le=1e9, allow_inf_nan=False)] = 0.0
     factor: Annotated[float, Field(ge=0.001, le=1_000, allow_inf_nan=False)] = 1.0
-    senders: tuple[str, ...] = ()
-    receivers: tuple[str, ...] = ()
+    senders: Several[str] = ()
+    receivers: Several[str] = ()
     jitter_ms: Annotated[float, Field(ge=0, le=MOST_MS, allow_inf_nan=False)] | None = None
     bandwidth_mbps: Annotated[float, Field(ge=LEAST_MBPS, le=MOST_MBPS, allow_inf_nan=False)] | None = None
     loss_rate: Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)] | None = None
     subject: _Number | None = None
     is_add: bool = True
-    accounts: tuple[_Number, ...] = ()
+    accounts: Several[_Number] = ()
 
     @model_validator(mode="after")
     def _check_parts(self) -> Self:

@@ -3,6 +3,7 @@
 import pytest
 from pydantic import ValidationError
 
+from chainsec.config import first_problem
 from chainsec.errors import BadInput, ConfigError
 from chainsec.network.machine import Machine
 from chainsec.network.scenario import NetworkScenario, load_scenario, shipped_scenarios
@@ -137,6 +138,26 @@ def test_each_link_that_faults_make_is_built_when_the_scenario_is_checked():
     assert describe(network=WAN, fault=[links(factor=700)]).matrix().link("us-east", "japan").latency_ms == 81
     with pytest.raises(BadInput, match=r"fault\.0\.factor: 800\.0: latency_ms is 6.*from 'us-east' to 'japan'"):
         describe(network=WAN, fault=[links(factor=800, senders=["us-east"], receivers=["japan"])]).matrix()
+
+
+@pytest.mark.parametrize(
+    ("content", "key"),
+    [
+        ({"network": {"nodes": True}}, "network.nodes"),
+        ({"network": {"nodes": "5"}}, "network.nodes"),
+        ({"network": {"nodes": 5.0}}, "network.nodes"),
+        ({"network": {"regions": "uk"}}, "network.regions"),
+        ({"network": {"has_gossip": 1}}, "network.has_gossip"),
+        ({"duration_s": "20"}, "duration_s"),
+        ({"fault": [{"kind": "crash", "nodes": [0, True], "at_s": 1}]}, "fault.0.nodes.1"),
+        ({"fault": [{"kind": "partition", "groups": [[0], ["1"]], "at_s": 1}]}, "fault.0.groups.1.0"),
+        ({"load": {"kind": "fixed", "rate_per_s": True}}, "load.rate_per_s"),
+    ],
+)
+def test_a_value_of_another_type_is_refused_however_much_it_looks_like_the_right_one(content, key):
+    with pytest.raises(ValidationError) as caught:
+        describe(**content)
+    assert first_problem(caught.value).startswith(f"{key}: Input should be a valid ")
 
 
 @pytest.mark.parametrize(("until_s", "is_refused"), [(None, True), (5.0, True), (3.0, False)])
