@@ -47,12 +47,13 @@ def _header(report: NetworkReport) -> str:
         f"longest without one {wording.amount(round(variant.longest_gap_s, 1))} s</dd></div>"
         for variant in report.variants
     )
+    longest = f"; {wording.amount(round(first.longest_gap_s, 1))} s was the longest time without a block"
     found = "".join(f"<li>{prose(f'{v.name}: {v.outcome}: {v.said}.')}</li>" for v in report.variants)
     return (
         f'<header>\n<p class="brand">ChainSec network: {escape(report.name)} (seed {report.seed}, '
         f"{wording.amount(report.duration_s)} virtual seconds)</p>\n"
-        f"<h1>{escape(report.name[:1].upper() + report.name[1:])}: {_SAID[first.outcome]}; "
-        f"{wording.amount(round(first.longest_gap_s, 1))} s was the longest time without a block.</h1>\n"
+        f"<h1>{escape(report.name[:1].upper() + report.name[1:])}: {_SAID[first.outcome]}"
+        f"{longest if first.outcome == 'agreed' else ''}.</h1>\n"
         f'<p>{escape(report.about, _LONG)}</p>\n<dl class="tiles">{tiles}</dl>\n'
         f'<ul class="findings">{found}</ul>\n</header>'
     )

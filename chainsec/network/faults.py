@@ -197,7 +197,7 @@ def _settle_allow(network: Simulation, _: Fault, traffic: Traffic, course: _Cour
             rules.accounts -= {clients[number] for number in dismissed}
     for number in clients:
         traffic.set_client(number, is_allowed=number in admitted)
-    network.note(network.nodes[0], "allowlist", -1, f"+{len(admitted)} -{len(dismissed)}")
+    network.note(network.nodes[0], "allowlist", -1, f"{len(admitted)} in, {len(dismissed)} out")
 
 
 def _is_admitted(course: _Course, account: int) -> bool:

@@ -114,7 +114,12 @@ def test_every_variant_has_a_tile_a_finding_a_column_and_a_section_with_its_outc
 
 def test_the_headline_speaks_of_the_scenario_as_it_stands(network_report, stalled):
     alone = network_report.model_copy(update={"variants": (stalled,)})
-    assert "the network stalled" in words(parse(render_network_report(alone)).find("body/header/h1"))
+    headline = words(parse(render_network_report(alone)).find("body/header/h1"))
+    assert headline.endswith("the network stalled.")  # which may be no matter of time: one was left behind
+    agreed = words(parse(render_network_report(network_report)).find("body/header/h1"))
+    assert agreed.endswith(
+        f"{wording.amount(round(network_report.variants[0].longest_gap_s, 1))} s was the longest time without a block."
+    )
     forked = changed(network_report, outcome="forked")
     root = parse(render_network_report(forked))
     assert "the network forked" in words(root.find("body/header/h1"))

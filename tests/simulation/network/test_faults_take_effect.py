@@ -372,12 +372,12 @@ def test_an_account_is_dismissed_while_the_act_that_began_last_says_so(stage):
         10: [0, 1, 2],
     }
     assert [event.detail for event in found.events("allowlist")] == [
-        "+0 -2",
-        "+0 -0",
-        "+1 -0",
-        "+1 -0",
-        "+0 -0",
-        "+0 -0",
+        "0 in, 2 out",
+        "0 in, 0 out",
+        "1 in, 0 out",
+        "1 in, 0 out",
+        "0 in, 0 out",
+        "0 in, 0 out",
     ]
 
 
