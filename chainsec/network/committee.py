@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from chainsec.primitives import Address
 
-__all__ = ["catch_up_size", "most_faulty", "quorum_size", "round_timeout_us", "select_proposer"]
+__all__ = ["catch_up_size", "majority_size", "most_faulty", "quorum_size", "round_timeout_us", "select_proposer"]
 
 _US = 1_000_000
 
@@ -37,6 +37,15 @@ def most_faulty(validators: int) -> int:
     [0, 0, 1, 1, 2, 33]
     """
     return (validators - 1) // 3
+
+
+def majority_size(validators: int) -> int:
+    """Return how many of ``validators`` have to vote for somebody to join or leave: more than half.
+
+    >>> [majority_size(n) for n in (1, 4, 5)]
+    [1, 3, 3]
+    """
+    return validators // 2 + 1
 
 
 def catch_up_size(validators: int) -> int:

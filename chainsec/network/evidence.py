@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from chainsec.errors import AuditFailed
 from chainsec.network.blockrules import check_header, check_seals
+from chainsec.network.committee import select_proposer
 from chainsec.network.founding import executed_header, founding_blocks
 from chainsec.network.header import Header
 from chainsec.network.rlpitems import decode_strictly
@@ -91,6 +92,7 @@ def check_headers(
         fault = (
             check_header(header, parent, tally.validators, block_period_s=block_period_s, now_us=_FAR_US)
             or check_seals(header, tally.validators)
+            or _misplaced(header, parent, tally.validators)
             or _differing(header, engine)
         )
         if fault is not None:
@@ -98,6 +100,17 @@ def check_headers(
         tally = tally.after(number, header.coinbase, header.extra.vote)
         seals += len(header.extra.seals)
     return seals
+
+
+def _misplaced(header: Header, parent: Header, validators: Sequence[Address]) -> str | None:
+    """Say where no round up to the header's had its proposer, None where one had: a block may be proposed again.
+
+    Besu does not ask that of a block that it imports; of one that was agreed on it has to be so.
+    """
+    turns = (select_proposer(validators, parent.coinbase, round_) for round_ in range(header.extra.round + 1))
+    if header.coinbase in turns:
+        return None
+    return f"{header.coinbase} had no turn in rounds 0 to {header.extra.round}"
 
 
 def _differing(header: Header, engine: LocalEngine) -> str | None:

@@ -37,6 +37,7 @@ class _Course:
     lasting: list[Fault] = field(default_factory=list)
     wiped: set[int] = field(default_factory=set)
     shut_out: set[int] = field(default_factory=set)
+    links: dict[tuple[str, str], list[tuple[int, Link]]] = field(default_factory=dict)
 
     def of(self, *kinds: str) -> list[Fault]:
         """Return what lasts now of these kinds, in the order in which it began."""
@@ -164,12 +165,13 @@ def _settle_slow(network: Simulation, fault: Fault, _: Traffic, course: _Course)
 def _settle_links(network: Simulation, fault: Fault, _: Traffic, course: _Course) -> None:
     network.note(network.nodes[0], "links", -1, "changed" if course.has(fault) else "restored")
     now_us, matrix = network.time_us, network.plan.matrix
-    pairs = {(sender.region, receiver.region) for sender in network.nodes for receiver in network.nodes}
-    courses = {pair: links_over_time(course.planned, *pair, matrix.link(*pair)) for pair in pairs}
+    for pair in {(sender.region, receiver.region) for sender in network.nodes for receiver in network.nodes}:
+        if pair not in course.links:
+            course.links[pair] = links_over_time(course.planned, *pair, matrix.link(*pair))
     for sender in network.nodes:
         for receiver in network.nodes:
             if sender is not receiver:
-                links, connection = courses[sender.region, receiver.region], network.connection(sender, receiver)
+                links, connection = course.links[sender.region, receiver.region], network.connection(sender, receiver)
                 connection.link = [link for from_us, link in links if from_us <= now_us][-1]
                 connection.later = [(from_us, link) for from_us, link in links if from_us > now_us]
 

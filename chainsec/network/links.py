@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["Connection", "Link", "Matrix", "load_matrix"]
 
 _COLUMNS = ("from", "to", "latency_ms", "jitter_ms", "bandwidth_mbps", "loss_rate")
+_MOST_BYTES = 10_000_000
 _PACKET_BYTES = 1_448
 _LEAST_TIMEOUT_US = 200_000
 """Least retransmission timeout of Linux; RFC 6298 asks for a second."""
@@ -205,15 +206,22 @@ def load_matrix(name: str, folder: Path | None = None) -> Matrix:
     >>> load_matrix("lan").link("site", "site").latency_ms
     0.25
     """
-    shipped = files("chainsec.network") / "matrices" / f"{name}.csv"
-    if "/" not in name and shipped.is_file():
-        return _read(shipped.read_text(encoding="utf-8"), name)
+    matrices = {each.name: each for each in (files("chainsec.network") / "matrices").iterdir()}
+    if f"{name}.csv" in matrices:
+        return _read(matrices[f"{name}.csv"].read_text(encoding="utf-8"), name)
     path = Path(name) if folder is None else folder / name
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError, ValueError) as error:
+        text = _text_of(path)
+    except (OSError, ValueError) as error:
         raise BadInput(f"{path}: is no matrix of regions that can be read: {error}", path=str(path)) from error
     return _read(text, str(path))
+
+
+def _text_of(path: Path) -> str:
+    size_bytes = path.stat().st_size
+    if not path.is_file() or size_bytes > _MOST_BYTES:  # a device has no end
+        raise ValueError(f"no file of at most {_MOST_BYTES:,} bytes")
+    return path.read_text(encoding="utf-8")
 
 
 def _read(text: str, name: str) -> Matrix:

@@ -166,6 +166,7 @@ class Node:
         """Come back with the chain that is on disk; peers say whether it is the newest, if there are any."""
         self.is_up = True
         self.moment_us = time_us
+        self.validator.start_height(is_waiting=True)
         self.synchroniser.begin()
 
     def forget_votes(self) -> None:

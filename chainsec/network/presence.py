@@ -83,6 +83,19 @@ class Presence:
         looks = self._looks[self._place(start_us) : self._place(end_us) + 1]
         return frozenset.intersection(*(look.able for look in looks))
 
+    def quorum_since(self, start_us: int, end_us: int) -> int:
+        """Return since when there was a quorum until ``end_us`` without a break, ``start_us`` at the earliest.
+
+        ``end_us`` where there is none at the end.
+        """
+        since: int | None = start_us
+        for look in self._looks[self._place(start_us) : self._place(end_us) + 1]:
+            if not look.able:
+                since = None
+            elif since is None:
+                since = look.time_us
+        return end_us if since is None else since
+
     def _place(self, time_us: int) -> int:
         return max(0, bisect_right(self._looks, time_us, key=lambda look: look.time_us) - 1)
 

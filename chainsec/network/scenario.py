@@ -125,8 +125,10 @@ class NetworkScenario(Settings):
         for place, fault in enumerate(self.fault):
             if fault.kind == "allow" and self.network.permissions == "open":
                 raise ValueError(f"fault.{place}.kind: 'allow' has no effect where network.permissions is 'open'")
-            if len(fault.groups) == 1 and len(fault.groups[0]) == self.network.nodes:
-                raise ValueError(f"fault.{place}.groups: {fault.groups} is everybody, who stays together")
+            if fault.kind == "partition" and len(fault.sides(self.network.nodes)) == 1:
+                raise ValueError(f"fault.{place}.groups: {fault.groups}: everybody stays together")
+            if fault.kind == "links" and self.network.nodes == 1:
+                raise ValueError(f"fault.{place}.kind: 'links' has no effect on network.nodes, 1")
             for account in fault.accounts:
                 if account >= self.load.senders:
                     raise ValueError(
@@ -210,10 +212,10 @@ def _changed(scenario: NetworkScenario, variant: Variant) -> NetworkScenario:
     content: dict[str, Any] = scenario.model_dump(mode="python") | {"warns_of": variant.warns_of}
     for key, value in variant.change.items():
         *sections, last = key.split(".")
-        target = content
+        target: Any = content
         for section in sections:
-            target = target.get(section, {}) if isinstance(target, Mapping) else {}
-        if last not in target:
+            target = target.get(section) if isinstance(target, Mapping) else None
+        if not isinstance(target, dict) or last not in target:
             raise ConfigError(f"variant {variant.name!r}: unknown key {key!r}")
         target[last] = value
     return _validated(content, f"variant {variant.name!r}")

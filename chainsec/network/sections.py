@@ -51,7 +51,7 @@ class NetworkSection(Settings):
 
     nodes: Annotated[int, Field(ge=1, le=MAX_NODES)] = 4
     validators: Annotated[int, Field(ge=1, le=MAX_NODES)] | None = None
-    matrix: str = "wan"
+    matrix: Annotated[str, Field(min_length=1, max_length=400)] = "wan"
     regions: Several[str] = ()
     has_gossip: bool = True
     is_execution_shared: bool = False
@@ -207,6 +207,11 @@ class Fault(Settings):
         if 0 < abs(self.skew_ms) < _LEAST_SKEW_MS:
             raise ValueError(f"skew_ms: {self.skew_ms} is under a microsecond")
         return self
+
+    def sides(self, nodes: int) -> set[int | None]:
+        """Return the groups, by their place, that have any of so many nodes; None stands for those that are in none."""
+        group_of = {number: place for place, group in enumerate(self.groups) for number in group}
+        return {group_of.get(number) for number in range(nodes)}
 
     def _is_given(self, name: str) -> bool:
         """Tell whether a key says something: what it would mean if it were left out is not said."""

@@ -57,9 +57,21 @@ def list_waits(network: Simulation, presence: Presence) -> list[Wait]:
     times = [0, *(min(final.times_us.values()) for final in agreement.finals[agreement.founded :]), network.time_us]
     waits = []
     for height, (start_us, end_us) in enumerate(pairwise(times), agreement.founded):
-        failing = _failing(network, presence, height, start_us, end_us)
-        waits.append(Wait(start_us, end_us, longest_stall_us(network.plan.qbft, failing)))
+        since_us = presence.quorum_since(start_us, end_us)
+        failing = _failing(network, presence, height, since_us, end_us)
+        climbed = _rounds_within(network.plan.qbft, since_us - start_us)
+        waits.append(
+            Wait(start_us, end_us, since_us - start_us + longest_stall_us(network.plan.qbft, failing + climbed))
+        )
     return waits
+
+
+def _rounds_within(qbft: QbftSettings, span_us: int) -> int:
+    """Return how many rounds can end by their timeouts while there is no quorum: the next one lasts the longer."""
+    timeout_us, rounds = round(qbft.request_timeout_s * _SECOND_US), 0
+    while timeout_us * ((2 << rounds) - 1) <= span_us:
+        rounds += 1
+    return rounds
 
 
 def _failing(network: Simulation, presence: Presence, height: int, start_us: int, end_us: int) -> int:
@@ -76,7 +88,7 @@ def judge(network: Simulation, presence: Presence, calm_from_us: int | None = No
 
     ``forked``: two honest nodes hold different blocks, or one holds a block that is badly sealed. ``stalled``: there is
     no block at all; or too few validators are left at the end to make another; or the last one is longer ago than the
-    faults since then account for; or an honest node that is up and connected is more than two blocks behind.
+    faults since then account for; or an honest node that has been up and connected is more than two blocks behind.
 
     Args:
         network: at its end.
@@ -102,7 +114,8 @@ def judge(network: Simulation, presence: Presence, calm_from_us: int | None = No
             f"no block from {calm[0].start_us / _SECOND_US:.1f} s to {calm[0].end_us / _SECOND_US:.1f} s, and the"
             f" faults of that time account for {calm[0].longest_us / _SECOND_US:.1f} s"
         )
-    behind = [network.nodes[number] for number in sorted(able)]
+    settled_us = max(0, network.time_us - longest_stall_us(network.plan.qbft, 0))  # who came later may still fetch
+    behind = [network.nodes[number] for number in sorted(presence.able_throughout(settled_us, network.time_us))]
     behind = [node for node in behind if node.chain.height + _BEHIND_BLOCKS < agreement.height]
     if behind:
         names = ", ".join(f"{node.name} at {node.chain.height}" for node in behind)

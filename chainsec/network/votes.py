@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from chainsec.network.committee import majority_size
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -51,7 +53,7 @@ class Tally:
             return self
         cast = (proposer, vote.subject, vote.is_add)
         ballots = self.ballots - {(proposer, vote.subject, not vote.is_add)} | {cast}
-        needed = len(self.validators) // 2 + 1
+        needed = majority_size(len(self.validators))
         votes = [is_add for _, subject, is_add in ballots if subject == vote.subject]
         if max(votes.count(True), votes.count(False)) < needed:
             return replace(self, ballots=ballots)

@@ -237,12 +237,18 @@ WRONG = {
     "next to no skew": (FAULT + "'skew'\nat_s = 1\nnodes = [1]\nskew_ms = 1e-7\n", ["fault.0.skew_ms", "1e-07"]),
     "slower than can be counted": (HEAD + "[load]\nkind = 'fixed'\nspeed_up = 1e-300\n", ["load.speed_up", "1e-300"]),
     "fault after the end": (FAULT + "'crash'\nat_s = 600\nnodes = [1]\n", ["fault.0.at_s", "600", "duration_s 3"]),
+    "matrix without an end": (HEAD + "matrix = '/dev/zero'\n", ["/dev/zero", "no file of at most"]),
+    "matrix with a name that no file can have": (HEAD + f"matrix = '{'m' * 5_000}'\n", ["network.matrix", "at most"]),
+    "change below what is no section": (
+        HEAD + "[[variant]]\nname = 'v'\nchange = { 'network' = 5, 'network.nodes' = 3 }\n",
+        ["variant 'v'", "unknown key 'network.nodes'"],
+    ),
     "node in two groups": (
         FAULT + "'partition'\nat_s = 1\ngroups = [[0, 1], [1, 2, 3]]\n",
         ["fault.0.groups", "1 stands there twice"],
     ),
     "all in one group": (
-        FAULT + "'partition'\nat_s = 1\ngroups = [[0, 1, 2, 3]]\n",
+        FAULT + "'partition'\nat_s = 1\ngroups = [[0, 1, 2, 3], []]\n",
         ["fault.0.groups", "0, 1, 2, 3", "everybody"],
     ),
     "node named twice": (FAULT + "'crash'\nat_s = 1\nnodes = [2, 2]\n", ["fault.0.nodes", "2 stands there twice"]),

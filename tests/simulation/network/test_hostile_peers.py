@@ -13,6 +13,8 @@ from chainsec.network.node import MAX_BUFFERED, MAX_SEEN, Packet
 
 FAR = 10**6
 SECOND_US = 1_000_000
+AWAY = {"kind": "crash", "nodes": [3], "at_s": 5, "until_s": 60}
+THIN = {"kind": "links", "receivers": ["us-west"], "bandwidth_mbps": 0.1, "at_s": 55}
 
 
 def claim(account, height):
@@ -69,6 +71,33 @@ def test_whom_nobody_trusted_is_trusted_again_once_it_gives_blocks(stage):
     assert two.chain.height >= zero.chain.height - 1
     assert two.synchroniser._distrusted < others
     assert network.agreement.violations == []
+
+
+def test_blocks_that_come_later_than_they_are_waited_for_are_taken_over_all_the_same(stage):
+    found = stage(duration_s=120, rate_per_s=12, network={"has_gossip": False}, fault=[AWAY, THIN])
+    found.run(120)
+    late = [event for event in found.events("imported", 3) if event.time_us > 60 * SECOND_US]
+    assert len(late) > 40
+    assert found.nodes[3].chain.height >= found.network.agreement.height - 2
+
+
+def test_a_validator_that_is_a_quorum_by_itself_begins_again_although_its_only_peer_goes_without_a_word(stage):
+    alone, peer = {"kind": "crash", "nodes": [0], "at_s": 5, "until_s": 10}, {"kind": "crash", "nodes": [1]}
+    found = stage(nodes=2, duration_s=30, network={"validators": 1}, fault=[alone, {**peer, "at_s": 10.05}])
+    found.run(30)
+    assert found.nodes[0].chain.height >= 18
+    assert len(found.events("synced", 0)) == 1
+
+
+def test_what_a_validator_saw_of_a_round_is_gone_when_it_comes_back(stage):
+    found = stage(qbft={"starts_after_sync": False})
+    node = found.nodes[2]
+    while node.validator.round is None or not node.validator.round.prepares:
+        found.run(0.01)
+    found.network.crash(node)
+    found.network.restart(node)
+    assert (node.validator.round, node.validator.round_number) == (None, -1)
+    assert node.validator.remember().certificate is None
 
 
 class SplitsAndResets(Silent):

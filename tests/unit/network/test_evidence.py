@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from chainsec.errors import AuditFailed
 from chainsec.ledger.account import Account
 from chainsec.ledger.evm import Genesis
+from chainsec.network.committee import select_proposer
 from chainsec.network.engine import NetworkEngine
 from chainsec.network.evidence import check_headers, read_headers, write_headers
 from chainsec.network.extradata import ExtraData, Vote
@@ -102,6 +103,23 @@ def test_any_quorum_of_seals_will_do(engine):
 
 
 # What does not
+
+
+@pytest.mark.parametrize("round_", [0, 1, 2])
+def test_who_had_no_turn_up_to_the_round_has_proposed_nothing_even_if_all_sealed_it(engine, round_):
+    """No block hash covers the round: headers that were agreed on in later rounds could pass as untroubled ones."""
+    headers = engine.headers
+    parent, header = headers[3], headers[4]
+    turns = [select_proposer(parent.extra.validators, parent.coinbase, number) for number in range(4)]
+    assert header.coinbase == turns[0]
+    for number, proposer in enumerate(turns):
+        extra = replace(header.extra, round=round_)
+        forged = sealed(replace(header, coinbase=proposer, extra_data=extra.encode()))
+        try:
+            said = str(check([*headers[:4], forged, *headers[5:]], engine))
+        except AuditFailed as error:  # also of the next header, whose parent had another hash
+            said = str(error)
+        assert (f"{proposer} had no turn in rounds 0 to {round_}" in said) == (number > round_)
 
 
 def refused(headers, engine, **changes):
