@@ -110,7 +110,7 @@ def test_who_had_no_turn_up_to_the_round_has_proposed_nothing_even_if_all_sealed
     """No block hash covers the round: headers that were agreed on in later rounds could pass as untroubled ones."""
     headers = engine.headers
     parent, header = headers[3], headers[4]
-    turns = [select_proposer(parent.extra.validators, parent.coinbase, number) for number in range(4)]
+    turns = [select_proposer(header.extra.validators, parent.coinbase, number) for number in range(4)]
     assert header.coinbase == turns[0]
     for number, proposer in enumerate(turns):
         extra = replace(header.extra, round=round_)
