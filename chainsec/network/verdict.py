@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 from chainsec.network.committee import most_faulty, quorum_size, select_proposer
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from chainsec.network.presence import Presence
     from chainsec.network.simulation import Simulation
     from chainsec.network.surroundings import QbftSettings
@@ -115,12 +117,24 @@ def judge(network: Simulation, presence: Presence, calm_from_us: int | None = No
             f" faults of that time account for {calm[0].longest_us / _SECOND_US:.1f} s"
         )
     settled_us = max(0, network.time_us - longest_stall_us(network.plan.qbft, 0))  # who came later may still fetch
-    behind = [network.nodes[number] for number in sorted(presence.able_throughout(settled_us, network.time_us))]
-    behind = [node for node in behind if node.chain.height + _BEHIND_BLOCKS < agreement.height]
+    settled = presence.able_throughout(settled_us, network.time_us)
+    behind = {number for number in settled if network.nodes[number].chain.height + _BEHIND_BLOCKS < agreement.height}
     if behind:
-        names = ", ".join(f"{node.name} at {node.chain.height}" for node in behind)
-        return "stalled", f"height {agreement.height}, but behind at the end: {names}"
-    return "agreed", f"all honest nodes that are up and connected hold the same {agreement.height} blocks"
+        return "stalled", f"height {agreement.height}, but behind at the end: {_heights(network, behind)}"
+    return "agreed", _agreed(network, able)
+
+
+def _agreed(network: Simulation, able: frozenset[int]) -> str:
+    height = network.agreement.height
+    coming = {number for number in able if network.nodes[number].chain.height < height}
+    if coming:
+        return f"no two honest nodes differ in {height} blocks; {_heights(network, coming)} so far"
+    return f"all honest nodes that are up and connected hold the same {height} blocks"
+
+
+def _heights(network: Simulation, numbers: Collection[int]) -> str:
+    nodes = [network.nodes[number] for number in sorted(numbers)]
+    return ", ".join(f"{node.name} at {node.chain.height}" for node in nodes)
 
 
 def _lack(network: Simulation, able: frozenset[int]) -> str:

@@ -76,8 +76,13 @@ def test_one_that_is_up_and_connected_and_left_behind_is_a_stall(stage):
     found = stage(duration_s=12)
     presence = Presence(found.network)
     found.run(12)
-    assert judge(found.network, presence)[0] == "agreed"
-    del found.nodes[2].chain.blocks[-4:]
+    height = found.network.agreement.height
+    agreed = f"all honest nodes that are up and connected hold the same {height} blocks"
+    assert judge(found.network, presence) == ("agreed", agreed)
+    found.nodes[2].chain.blocks.pop()
+    coming = f"no two honest nodes differ in {height} blocks; node-2 at {height - 1} so far"
+    assert judge(found.network, presence) == ("agreed", coming)
+    del found.nodes[2].chain.blocks[-3:]
     outcome, said = judge(found.network, presence)
     assert outcome == "stalled"
     assert f"behind at the end: node-2 at {found.nodes[2].chain.height}" in said
@@ -130,6 +135,7 @@ def test_who_has_come_back_only_just_is_not_left_behind(small_network, play):
     assert found.outcome == "agreed"
     assert found.nodes[3].is_up
     assert found.nodes[3].height < found.height - 2
+    assert found.said.endswith(f"; node-3 at {found.nodes[3].height} so far")
 
 
 class TestBadSeals:
