@@ -4,10 +4,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 JOBS ?= 2
 
-.PHONY: demo test soak format artifacts clean
+.PHONY: demo install test soak format artifacts clean
 
 demo: $(VENV)/.runtime
 	$(BIN)/chainsec demo $(DEMO)
+
+install: $(VENV)/.runtime
 
 test: $(VENV)/.development node_modules/.package-lock.json
 	$(BIN)/ruff check .

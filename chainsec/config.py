@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from chainsec.errors import ConfigError
 
+_SHOWN_CHARS = 120
 Positive = Annotated[int, Field(gt=0, lt=2**63)]
 Seconds = Annotated[int, Field(gt=0, lt=2**32)]
 Cost = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -195,7 +196,10 @@ def first_problem(error: ValidationError) -> str:
         return f"unknown key {key!r}"
     if problem["type"] == "value_error":  # a rule between keys names them itself
         return f"{key}.".lstrip(".") + problem["msg"].removeprefix("Value error, ")
-    return f"{key}: {problem['msg']} (got {problem['input']!r})"
+    if problem["type"] == "missing":
+        return f"{key}: is missing"
+    got = repr(problem["input"])
+    return f"{key}: {problem['msg']} (got {got if len(got) <= _SHOWN_CHARS else f'{got[:_SHOWN_CHARS]}...'})"
 
 
 def data_directory() -> Path | None:

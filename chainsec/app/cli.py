@@ -194,9 +194,11 @@ def audit_verify(run: Annotated[Path, typer.Argument(metavar="RUN_DIR", help="Th
 
     Example: chainsec audit verify runs/demo-7
     """
+    from chainsec.app.network_report import require_chain  # noqa: PLC0415 - --help stays fast
     from chainsec.app.terminal import open_progress  # noqa: PLC0415 - --help stays fast
     from chainsec.scenarios.audit import verify_run  # noqa: PLC0415 - --help stays fast
 
+    require_chain(run)
     with open_progress("audit") as progress:
         summary = verify_run(run, lambda done, total: progress.on_step("audit", done, total), processes=_free_cores())
     state = "sealed" if summary.is_sealed else f"not finished; {summary.unanchored} records wait for their anchor"

@@ -44,12 +44,15 @@ def run(
         Path | None, typer.Option("--run", metavar="DIR", help="Where report.json, report.html and the trace go.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print report.json instead of tables.")] = False,
+    replaces: Annotated[
+        bool, typer.Option("--replace", help="Also over a run of another scenario, or with another seed, in DIR.")
+    ] = False,
 ) -> None:
     """Play a scenario, and each of its variants, in virtual time.
 
     Every validator executes every block on its own state, and blocks are compared at each height. The same seed gives
-    the same run, event for event. Exit code 1 if something happened that QBFT rules out: a fork, or a stall within its
-    bound of faults.
+    the same run, event for event. Exit code 1 if the network, or a variant of it, stalled or forked, with however many
+    faults, and the file does not say that it would (warns_of = "stall" or "fork").
 
     Example: chainsec network run one-of-five-down --run runs/five
     """
@@ -59,7 +62,7 @@ def run(
 
     found, path = load_scenario(scenario, seed)
     directory = run_directory or Path("runs") / f"network-{path.stem}-{found.seed}"
-    check_directory(directory)
+    check_directory(directory, None if replaces else (path.read_bytes(), found.seed))
     with open_progress(found.name, is_quiet=as_json) as progress:
         report, traces = _play(found, path, scenario, progress)
     write_network(directory, report, traces, path)

@@ -69,6 +69,7 @@ def export_besu(
     from chainsec.network.besu import BesuNetwork, check_validators  # noqa: PLC0415 - --help stays fast
     from chainsec.network.besu_directory import require_free, write_export  # noqa: PLC0415 - --help stays fast
     from chainsec.network.besu_operation import export_files  # noqa: PLC0415 - --help stays fast
+    from chainsec.network.committee import most_faulty  # noqa: PLC0415 - --help stays fast
 
     require_free(directory)
     check_validators(validators)
@@ -92,6 +93,8 @@ def export_besu(
     write_export(directory, export_files(network, user=f"{os.getuid()}:{os.getgid()}"))
     shown = visible_text(str(directory), 1_000)
     typer.echo(f"{shown}: {validators} validators, chain {chain_id}, first block {network.genesis_header.hash}")
+    if most_faulty(validators) == 0:
+        typer.echo("So few validators bear no fault: no block while one of them is away. Four bear one.", err=True)
     typer.echo(f"Keys are in {shown}/nodes/*/key. What to do with it: {shown}/README.md")
 
 

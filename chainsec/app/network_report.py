@@ -28,24 +28,58 @@ if TYPE_CHECKING:
     from chainsec.network.report_schema import NetworkReport, VariantReport
     from chainsec.network.trace import Event
 
-__all__ = ["SCENARIO_NAME", "TRACE_NAME", "check_directory", "show_network", "write_network"]
+__all__ = ["SCENARIO_NAME", "TRACE_NAME", "check_directory", "require_chain", "show_network", "write_network"]
 
 SCENARIO_NAME = "scenario.toml"
 TRACE_NAME = "trace.jsonl.gz"
 _LONGEST_LINE = 1_000
 
 
-def check_directory(directory: Path) -> None:
+def check_directory(directory: Path, same: tuple[bytes, int] | None = None) -> None:
     """Look whether a run may be written into ``directory``, before it is played.
 
+    Args:
+        directory: may be missing.
+        same: the scenario's text and the seed that a run must have had that stands there; any may stand there if None.
+
     Raises:
-        BadInput: it holds something else.
+        BadInput: it holds something else, or another run.
         OSError: it is none, or cannot be read.
     """
     ours = {JSON_NAME, PAGE_NAME, TRACE_NAME, SCENARIO_NAME}
-    other = sorted(path.name for path in directory.iterdir() if path.name not in ours) if directory.exists() else []
+    found = sorted(path.name for path in directory.iterdir()) if directory.exists() else []
+    other = [name for name in found if name not in ours]
     if other:
         raise BadInput(f"{directory}: holds something else than a network's run: {other[0]}", path=str(directory))
+    if found and same is not None and not _is_of(directory, *same):
+        raise BadInput(
+            f"{directory}: holds a run of another scenario, or with another seed: --replace writes over it",
+            path=str(directory),
+        )
+
+
+def _is_of(directory: Path, scenario: bytes, seed: int) -> bool:
+    """Tell whether what stands in a directory is a run of a scenario with a seed, or was meant to become one."""
+    played, report = directory / SCENARIO_NAME, directory / JSON_NAME
+    if not played.exists() or played.read_bytes() != scenario:
+        return False
+    if not report.exists():  # it is written last
+        return True
+    try:
+        found = json.loads(report.read_bytes())
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(found, dict) and found.get("seed") == seed
+
+
+def require_chain(directory: Path) -> None:
+    """Look whether a directory may hold a chain to prove. Raises: BadInput: it holds a run of a network's scenario."""
+    if (directory / TRACE_NAME).exists():
+        raise BadInput(
+            f"{directory}: a network's scenario leaves no chain to prove: play it again, with the command at the end "
+            f"of {PAGE_NAME}, and compare trace_digest in {JSON_NAME}",
+            path=str(directory),
+        )
 
 
 def write_network(directory: Path, report: NetworkReport, traces: Sequence[Sequence[Event]], scenario: Path) -> None:
@@ -85,6 +119,9 @@ def show_network(report: NetworkReport, directory: Path, *, as_json: bool) -> No
         console.print(lay_out(list_nodes(variant), console.width))
         if variant.rejected:
             console.print(lay_out(list_reasons(variant), console.width))
-        typer.echo(f"{visible_text(variant.name)}: {variant.outcome}: {visible_text(variant.said, _LONGEST_LINE)}\n")
+        missed = variant.warns_of != "nothing" and variant.outcome == "agreed"
+        announced = f"; a {variant.warns_of} was announced (warns_of) and did not come" if missed else ""
+        said = visible_text(variant.said, _LONGEST_LINE)
+        typer.echo(f"{visible_text(variant.name)}: {variant.outcome}: {said}{announced}\n")
     typer.echo(f"Report: {visible_text(str(directory / PAGE_NAME), _LONGEST_LINE)}")
     typer.echo(f"The same once more, event for event: {visible_text(report.replay, _LONGEST_LINE)}")

@@ -47,7 +47,7 @@ def time_figures(report: Report) -> list[Figure]:
     figures = [
         _over_time(report),
         _histogram(
-            "Time to revoke",
+            "From first use to answer",
             series.revocation_s,
             ("after the first use it got through", "attacks answered"),
             wording.duration,

@@ -70,8 +70,10 @@ def network_times(report: Report) -> Table:
     still, missed = network.still_read, network.never_everywhere
     fell = "1 use of attackers falls" if still.uses == 1 else f"{wording.count(still.uses)} uses of attackers fall"
     note = (
-        "Virtual time; of fewer than a hundred, 99 % means the slowest. A gateway sits beside each validator and asks "
-        f"its own node. What the agent does takes no virtual time. {fell} between detection and finality"
+        "Virtual time; of fewer than a hundred, 99 % means the slowest. Blocks: from the head when it was sent, or the "
+        "request's own block, to the block that holds it. A revocation is an act that cuts somebody off, however "
+        "many grants it takes back. A gateway sits beside each validator and asks its own node. What the agent does "
+        f"takes no virtual time. {fell} between detection and finality"
         f"{f', {wording.data_size(still.bytes_read)}' if still.uses else ''}."
         + (f" {wording.plural(missed, 'revocation')} never reached a gateway that was connected." if missed else "")
     )
@@ -82,7 +84,7 @@ def network_times(report: Report) -> Table:
 def network_conditions(report: Report) -> Table:
     """Return the same for the network's other conditions, as probes find it."""
     network = report.network
-    head = ("", "grant, s", "99 %", "revoke, s", "99 %", "blocks", "cut off")
+    head = ("", "grant, s", "99 %", "revoke, s", "99 %", "blocks, 99 %", "nodes cut off")
     if network is None:
         return Table("With something wrong", head, [])
     rows = []
@@ -96,11 +98,13 @@ def network_conditions(report: Report) -> Table:
     probes = wording.plural(max((found.probes for found in network.conditions), default=0), "grant")
     probes += " and as many revocations"
     late = sum(found.lost for found in network.conditions)
+    alone = " So few validators bear no fault: no other condition was probed." if len(network.conditions) == 1 else ""
     lost = f"; {wording.count(late)} were not final within two minutes, and are left out" if late else ""
     note = (
         f"{meanings[:1].upper()}{meanings[1:]}. Probes: {probes} of small transactions at random points of time, on "
-        f"the same validators and links{lost}. A gateway beside a node that is cut off learns of no revocation until "
-        "the partition ends: it has to refuse by itself once its node's newest block is older than it trusts."
+        f"the same validators and links{lost}.{alone} Blocks are those until the revocation. A gateway beside a node "
+        "that is cut off learns of no revocation until the partition ends: it has to refuse by itself once its node's "
+        "newest block is older than it trusts."
     )
     return Table("With something wrong", head, rows, frozenset(range(1, 7)), note)
 

@@ -165,7 +165,8 @@ within a second.
 
 ## Check
 
-The first block of every node has to have the hash `{network.genesis_header.hash}`:
+The first block of every node has to have the hash `{network.genesis_header.hash}`; node 1 answers on port \
+{_FIRST_RPC_PORT}, the others on those of the table above:
 
     curl -s -H 'content-type: application/json' http://127.0.0.1:8545 \\
       --data '{{"jsonrpc":"2.0","id":1,"method":"eth_getBlockByNumber","params":["0x0",false]}}'

@@ -217,6 +217,13 @@ def load_matrix(name: str, folder: Path | None = None) -> Matrix:
     return _read(text, str(path))
 
 
+def _number(column: str, text: str) -> float:
+    try:
+        return float(text)
+    except ValueError as error:
+        raise ValueError(f"{column}: {text!r} is no number") from error
+
+
 def _text_of(path: Path) -> str:
     size_bytes = path.stat().st_size
     if not path.is_file() or size_bytes > _MOST_BYTES:  # a device has no end
@@ -232,14 +239,14 @@ def _read(text: str, name: str) -> Matrix:
         raise BadInput(f"{name}: row {reader.line_num}: {error}", line=reader.line_num) from error
     header = tuple(rows[0][1]) if rows else ()
     if header != _COLUMNS:
-        raise BadInput(f"{name}: the columns are {', '.join(header) or 'missing'}, not {', '.join(_COLUMNS)}")
+        raise BadInput(f"{name}: has the columns {', '.join(header) or 'of nothing'}; needs {', '.join(_COLUMNS)}")
     links = {}
     for line, row in rows[1:]:
         if len(row) != len(_COLUMNS):
             raise BadInput(f"{name}: row {line}: {len(row)} columns, not {len(_COLUMNS)}", line=line)
         sender, receiver, *figures = row
         try:
-            link = Link(*map(float, figures))
+            link = Link(*map(_number, _COLUMNS[2:], figures))
         except ValueError as error:
             raise BadInput(f"{name}: row {line}: {error}", line=line) from error
         if (sender, receiver) in links:

@@ -91,7 +91,8 @@ def measure_variant(name: str, played: Played, *, calm_from_s: float | None = No
     settled = list_finality(network, presence)
     blocks = [_final_block(network, each) for each in settled]
     finals = traffic.final_us
-    span_us = max(finals.values(), default=0) - min(traffic.sent_us.values(), default=0)
+    sent_us = traffic.sent_us.values()
+    span_us = max([*finals.values(), *sent_us], default=0) - min(sent_us, default=0)
     executors = {id(node.chain.executor): node.chain.executor for node in network.nodes}
     return VariantReport(
         name=name,

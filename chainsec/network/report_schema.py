@@ -94,7 +94,8 @@ class VariantReport(Settings):
         waiting_s: from when a client sent a transaction to when it was final at the node that took it.
         longest_gap_s: between two blocks that became final one after the other, or from the last one to the end.
         sent, final, unfinished, failed, refused: transactions of the load; ``refused`` by reason.
-        per_s: final transactions for each second from the first that was sent to the last that became final.
+        per_s: final transactions for each second from the first that was sent to the last that was sent or became
+            final.
         messages, bytes: on all connections; ``kinds`` counts messages by what they are.
         rejected: what nodes refused, by reason, the most frequent ones.
         violations: where two honest nodes hold different blocks at one height, or one holds a badly sealed block.

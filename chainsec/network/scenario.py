@@ -66,7 +66,7 @@ class NetworkScenario(Settings):
     network: NetworkSection = NetworkSection()
     qbft: QbftSection = QbftSection()
     machine: MachineSection = MachineSection()
-    load: Load = Load()
+    load: Load = Load(kind="none")
     fault: Annotated[Several[Fault], Field(max_length=_MOST_FAULTS)] = ()
     byzantine: Several[Byzantine] = ()
     min_gas_price_wei: Several[Annotated[int, Field(ge=0, lt=2**63)]] = ()

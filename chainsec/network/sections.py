@@ -60,7 +60,7 @@ class NetworkSection(Settings):
 
 
 class QbftSection(Settings):
-    """What the genesis fixes; see ``QbftSettings``."""
+    """What the genesis fixes; ``QbftSettings`` says what each means."""
 
     block_period_s: Annotated[int, Field(ge=1, le=3_600)] = 1
     request_timeout_s: Annotated[float, Field(ge=LEAST_S, le=3_600, allow_inf_nan=False)] = 4.0
@@ -82,7 +82,7 @@ class QbftSection(Settings):
 
 
 class MachineSection(Settings):
-    """How fast nodes work; see ``Machine``."""
+    """How fast nodes work; ``Machine`` says what each means."""
 
     transaction_us: Annotated[int, Field(ge=0, le=10**7)] = 205
     gas_per_us: _Factor = 400.0
@@ -107,7 +107,7 @@ class Load(Settings):
         speed_up: of ``log``: how many times faster than it was recorded.
     """
 
-    kind: Literal["none", "fixed", "linear", "maximum", "log"] = "none"
+    kind: Literal["none", "fixed", "linear", "maximum", "log"]
     action: Literal["open", "transfer", "token"] = "open"
     rate_per_s: _Rate = 10.0
     end_rate_per_s: _Rate = 100.0
@@ -123,11 +123,24 @@ class Load(Settings):
 
     @model_validator(mode="after")
     def _check_keys(self) -> Self:
-        if (self.kind == "log") != (self.log is not None):
-            raise ValueError(f"log: kind is {self.kind!r} and log is {self.log!r}: one needs the other")
+        for name in sorted(frozenset().union(*_LOADS.values()) - _LOADS[self.kind]):
+            if getattr(self, name) != type(self).model_fields[name].default:
+                raise ValueError(f"{name}: a load of kind {self.kind!r} takes none (got {getattr(self, name)!r})")
+        if self.kind == "log" and self.log is None:
+            raise ValueError("log: a load of kind 'log' needs one (got None)")
         if self.until_s is not None and self.until_s < self.from_s + LEAST_S:
             raise ValueError(f"until_s: {self.until_s} is not after from_s, {self.from_s}")
         return self
+
+
+_LOADS: dict[str, frozenset[str]] = {
+    "none": frozenset(),
+    "fixed": frozenset({"rate_per_s"}),
+    "linear": frozenset({"rate_per_s", "end_rate_per_s"}),
+    "maximum": frozenset({"waiting"}),
+    "log": frozenset({"log", "mapping", "speed_up"}),
+}
+"""Which keys a kind of load takes besides those that say who sends what, and when."""
 
 
 class _Keys(NamedTuple):
@@ -197,7 +210,7 @@ class Fault(Settings):
         for name in sorted(given.keys() - _EVERY - keys.needed - keys.one_of - keys.free):
             raise ValueError(f"{name}: a fault of kind {self.kind!r} takes none (got {given[name]!r})")
         for name in sorted(keys.needed - given.keys()):
-            raise ValueError(f"{name}: a fault of kind {self.kind!r} needs it (got {getattr(self, name)!r})")
+            raise ValueError(f"{name}: a fault of kind {self.kind!r} needs one (got {getattr(self, name)!r})")
         if keys.one_of and not keys.one_of & given.keys():
             raise ValueError(f"{', '.join(sorted(keys.one_of))}: a fault of kind {self.kind!r} needs one of them")
         for name, numbers in (("nodes", self.nodes), ("accounts", self.accounts), ("groups", sum(self.groups, ()))):

@@ -118,16 +118,64 @@ def test_a_seed_on_the_command_line_takes_the_files_place_in_every_variant(chain
     assert all(variant["settings"]["seed"] == 6 for variant in found["6"]["variants"])
 
 
-def test_a_directory_of_an_earlier_run_is_written_anew_and_one_with_something_else_is_left_alone(
+def test_the_same_scenario_with_the_same_seed_is_written_over_itself_also_where_it_was_not_finished(
+    chainsec, scenario, tmp_path
+):
+    path, run = scenario(TINY), tmp_path / "run"
+    assert play(chainsec, path, run).code == 0
+    first = content_of(run)
+    for lost in (), ("report.json",), ("report.json", "report.html", "trace.jsonl.gz"):
+        for name in lost:
+            (run / name).unlink()
+        assert play(chainsec, path, run).code == 0
+        assert content_of(run) == first
+
+
+def test_another_scenario_or_seed_is_written_over_a_run_only_where_that_is_asked_for(
     chainsec, scenario, tmp_path, refused
 ):
     path, run = scenario(TINY), tmp_path / "run"
     assert play(chainsec, path, run).code == 0
     first = (run / "report.json").read_bytes()
-    assert play(chainsec, path, run, "--seed", "6").code == 0
-    assert (run / "report.json").read_bytes() != first
-    (run / "letters").write_text("mine")
-    refused(path, run, "something else", "letters", more=["--seed", "5"])
+    refused(path, run, "with another seed", "--replace", more=["--seed", "6"])
+    other = scenario(TINY.replace("tiny", "other"), "other.toml")
+    refused(other, run, "another scenario", "--replace")
+    assert play(chainsec, other, run, "--replace").code == 0
+    assert json.loads((run / "report.json").read_bytes())["name"] == "other"
+    assert play(chainsec, path, run, "--replace").code == 0
+    assert (run / "report.json").read_bytes() == first
+
+
+@pytest.mark.parametrize("found", [b"", b"[]", b"{}", b'{"seed": "5"}', b"\xff"])
+def test_a_report_that_is_none_is_not_written_over(scenario, tmp_path, refused, found):
+    path, run = scenario(TINY), tmp_path / "run"
+    run.mkdir()
+    (run / "scenario.toml").write_bytes(path.read_bytes())
+    (run / "report.json").write_bytes(found)
+    refused(path, run, "another scenario")
+
+
+def test_a_scenario_of_ones_own_in_the_runs_directory_is_not_written_over(scenario, tmp_path, refused):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "scenario.toml").write_text("mine")
+    refused(scenario(TINY), tmp_path / "run", "another scenario")
+
+
+def test_a_directory_with_something_else_is_left_alone(scenario, tmp_path, refused):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "letters").write_text("mine")
+    for more in (), ("--replace",):
+        refused(scenario(TINY), tmp_path / "run", "something else", "letters", more=more)
+
+
+def test_a_scenarios_run_is_no_chain_to_prove_and_the_audit_says_what_to_do(chainsec, scenario, tmp_path):
+    run = tmp_path / "run"
+    assert play(chainsec, scenario(TINY), run).code == 0
+    before = content_of(run)
+    told = chainsec("audit", "verify", run)
+    assert (told.code, told.out) == (2, "")
+    assert "leaves no chain to prove: play it again" in told.err
+    assert content_of(run) == before
 
 
 def test_a_file_in_the_place_of_the_directory_is_refused_before_anything_is_played(scenario, tmp_path, refused):
@@ -139,7 +187,8 @@ FAULT = HEAD + "[[fault]]\nkind = "
 WRONG = {
     "unknown key": ("name = 'x'\ncolour = 'red'\n", ["unknown key", "colour"]),
     "unknown key in a section": (HEAD + "nodez = 5\n", ["unknown key", "network.nodez"]),
-    "no name": ("duration_s = 3\n", ["name"]),
+    "no name": ("duration_s = 3\n", ["name: is missing"]),
+    "more than can be shown": (HEAD.replace("nodes = 4", f"nodes = {[1] * 500}"), ["network.nodes", "1, 1,...)"]),
     "nodes of another kind": (HEAD.replace("nodes = 4", "nodes = 'four'"), ["network.nodes", "four"]),
     "too many nodes": (HEAD.replace("nodes = 4", "nodes = 500"), ["network.nodes", "500"]),
     "more validators than nodes": (HEAD + "validators = 9\n", ["network.validators", 9, 4]),
@@ -184,6 +233,25 @@ WRONG = {
     ),
     "unknown matrix": (HEAD + "matrix = 'orbit'\n", ["orbit"]),
     "log without a log": (HEAD + "[load]\nkind = 'log'\n", ["load", "log", "None"]),
+    **{
+        f"{kind} load with {key}": (
+            HEAD + f"[load]\nkind = '{kind}'\n{key} = {value}\n",
+            [f"load.{key}", f"kind '{kind}' takes none", str(value)],
+        )
+        for kind, key, value in (
+            ("none", "rate_per_s", 20.0),
+            ("none", "waiting", 5),
+            ("fixed", "end_rate_per_s", 20.0),
+            ("fixed", "waiting", 5),
+            ("fixed", "speed_up", 2.0),
+            ("fixed", "mapping", "'generic_csv'"),
+            ("fixed", "log", "'log.csv'"),
+            ("linear", "waiting", 5),
+            ("maximum", "rate_per_s", 20.0),
+            ("log", "rate_per_s", 20.0),
+        )
+    },
+    "load of no kind": (HEAD + "[load]\nrate_per_s = 20\n", ["load.kind", "is missing"]),
     "rate of nothing": (HEAD + "[load]\nkind = 'fixed'\nrate_per_s = 0\n", ["load.rate_per_s", "0"]),
     "no time": (HEAD.replace("duration_s = 3", "duration_s = 0"), ["duration_s", "0"]),
     "endless": (HEAD.replace("duration_s = 3", "duration_s = inf"), ["duration_s", "inf"]),
@@ -357,7 +425,7 @@ kind = "fixed"
 [[fault]]
 kind = "crash"
 nodes = [2, 3]
-at_s = 3
+at_s = 6
 """
 
 
@@ -367,12 +435,24 @@ def test_a_stall_that_nobody_was_warned_of_is_exit_code_1_with_the_report_writte
     assert "stalled: no block after" in told.out
     assert "--seed 7" in told.out, "the seed and the command that plays it again"
     report = json.loads((tmp_path / "run" / "report.json").read_bytes())
-    assert report["variants"][0]["outcome"] == "stalled"
+    [found] = report["variants"]
+    assert found["outcome"] == "stalled"
+    assert 0 < found["final"] < found["sent"] == 179, "ten a second from 2 s to the end"
+    assert found["per_s"] == pytest.approx(found["final"] / 17.8, abs=0.001), "a network that is dead is not fast"
 
 
 def test_the_same_stall_is_no_failure_where_the_scenario_warns_of_it(chainsec, scenario, tmp_path):
     warned = TOO_MANY_DOWN.replace('name = "too many"', 'name = "too many"\nwarns_of = "stall"')
-    assert play(chainsec, scenario(warned), tmp_path / "run").code == 0
+    told = play(chainsec, scenario(warned), tmp_path / "run")
+    assert told.code == 0
+    assert "did not come" not in told.out
+
+
+def test_what_was_announced_and_did_not_come_is_told(chainsec, scenario, tmp_path):
+    told = play(chainsec, scenario('warns_of = "fork"\n' + HEAD), tmp_path / "run")
+    assert told.code == 0
+    assert "agreed: all honest nodes that are up and connected hold the same" in told.out
+    assert "; a fork was announced (warns_of) and did not come" in " ".join(told.out.split())
 
 
 @pytest.mark.parametrize(("warning", "code"), [("nothing", 1), ("stall", 1), ("fork", 0)])

@@ -5,11 +5,22 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from typing import get_args
 
 from typer.main import get_command
 
 from chainsec.app.cli import app
 from chainsec.config import Config
+from chainsec.network.scenario import NetworkScenario, load_scenario
+from chainsec.network.sections import (
+    Byzantine,
+    Fault,
+    Load,
+    MachineSection,
+    NetworkSection,
+    QbftSection,
+    Variant,
+)
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [ROOT / "README.md", ROOT / "ARCHITECTURE.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -32,6 +43,39 @@ def test_the_settings_page_names_every_setting_with_its_default():
 def test_the_example_on_the_settings_page_is_accepted():
     [example] = re.findall(r"```toml\n(.*?)```", (ROOT / "docs" / "settings.md").read_text(), re.DOTALL)
     assert Config.model_validate(tomllib.loads(example)) != Config()
+
+
+def network_sections():
+    """Return the sections of a network's scenario by name, the part outside of them as ""."""
+    sections = {"": NetworkScenario, "byzantine": Byzantine, "fault": Fault, "load": Load, "machine": MachineSection}
+    return sections | {"network": NetworkSection, "qbft": QbftSection, "variant": Variant}
+
+
+def test_the_networks_page_names_every_key_of_a_scenario_and_no_other():
+    page = (ROOT / "docs" / "network.md").read_text()
+    [table] = re.findall(r"\| key \| default \| means \|\n(.*?)\n\n", page, re.DOTALL)
+    kinds = set(get_args(Fault.model_fields["kind"].annotation))
+    named, section = {}, ""
+    for row in table.splitlines():
+        found = re.match(r"\| (?:\*\*`\[+(\w+)\]+`\*\* )?([^|]*)\|", row)
+        section = (found and found[1]) or section
+        named.setdefault(section, set()).update(re.findall(r"`(\w+)`", found[2] if found else ""))
+    named["fault"] -= kinds
+    keys = {name: set(model.model_fields) for name, model in network_sections().items()}
+    assert named == keys | {"": keys[""] - keys.keys()}
+
+
+def test_the_networks_page_has_a_scenario_and_a_matrix_that_are_accepted(tmp_path):
+    page = (ROOT / "docs" / "network.md").read_text()
+    [scenario] = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
+    [matrix] = re.findall(r"```csv\n(.*?)```", page, re.DOTALL)
+    (tmp_path / "own.csv").write_text(matrix)
+    (tmp_path / "own.toml").write_text(
+        scenario.replace('"wan"', '"own.csv"').replace('["us-east", "germany"]', '["paris", "tokyo"]')
+    )
+    (tmp_path / "page.toml").write_text(scenario)
+    for name in ("page.toml", "own.toml"):
+        assert [title for title, _ in load_scenario(str(tmp_path / name))[0].variants()][1:] == ["shorter timeout"]
 
 
 def test_every_command_in_the_documents_exists():

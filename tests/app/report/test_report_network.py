@@ -216,8 +216,10 @@ def test_each_condition_has_a_row_of_what_probes_found_under_it(on_network):
     assert len(table.head) == 7
     assert table.note.startswith("Healthy: nobody fails; partition: two are cut off. Probes: 60 grants and as many ")
     assert "; 4 were not final within two minutes, and are left out." in table.note
+    assert "bear no fault" not in table.note
     calm = network_conditions(on_network(conditions=(condition("healthy", "nobody fails", 1.05),)))
     assert "two minutes" not in calm.note
+    assert "So few validators bear no fault: no other condition was probed." in calm.note
 
 
 def test_a_condition_under_which_nothing_was_final_has_no_figures_but_is_there(on_network):

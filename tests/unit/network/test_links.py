@@ -202,13 +202,13 @@ def test_a_user_s_matrix_is_read_from_its_folder(tmp_path):
 @pytest.mark.parametrize(
     ("text", "match"),
     [
-        ("", "the columns are missing, not from, to"),
-        ("from,to,latency\n", "the columns are from, to, latency, not from, to, latency_ms"),
+        ("", "has the columns of nothing; needs from, to"),
+        ("from,to,latency\n", "has the columns from, to, latency; needs from, to, latency_ms"),
         (HEADER, "holds no links"),
         (HEADER + "a,a,1,0,10\n", "row 2: 5 columns, not 6"),
         (HEADER + "a,a,1,0,10,0\na,b,-5,0,10,0\n", "row 3: latency_ms is -5.0, not from 0 to 60000"),
         (HEADER + "# a remark\n\na,b,1,0,10,2\n", "row 4: loss_rate is 2.0, not from 0 to under 1"),
-        (HEADER + "a,a,fast,0,10,0\n", "row 2: could not convert string to float: 'fast'"),
+        (HEADER + "a,a,fast,0,10,0\n", "row 2: latency_ms: 'fast' is no number"),
         (HEADER + "a,a,1,0,10,0\na,a,2,0,10,0\n", "row 3: a second link from 'a' to 'a'"),
         (HEADER + "a,a,1,0,10,0\n" + "b" * 131_073 + ",a,2,0,10,0\n", "row 3: field larger than field limit"),
         (HEADER + "a,a,1,0,1e-310,0\n", "row 2: bandwidth_mbps is 1e-310, not from 0.001"),
