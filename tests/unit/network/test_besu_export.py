@@ -286,6 +286,7 @@ def test_the_command_writes_fresh_keys_lets_the_roles_send_and_overwrites_nothin
     assert told.exit_code == 0
     header = read_genesis_header((tmp_path / "net" / "genesis.json").read_bytes())
     assert str(header.hash) in told.output
+    assert "So few validators bear no fault" in told.output
     found = [Account(bytes.fromhex((tmp_path / f"net/nodes/node-{n}/key").read_text().strip()[2:])) for n in (1, 2, 3)]
     assert header.extra.validators == tuple(sorted(key.address for key in found))
     lists = tomllib.loads((tmp_path / "net/nodes/node-1/permissions_config.toml").read_text())
@@ -296,6 +297,12 @@ def test_the_command_writes_fresh_keys_lets_the_roles_send_and_overwrites_nothin
     with pytest.raises(BadInput, match="nothing was written"):
         shell.invoke(export_app, words, catch_exceptions=False)
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+
+
+def test_a_network_that_bears_a_fault_is_exported_without_a_warning(tmp_path):
+    told = CliRunner().invoke(export_app, ["besu", str(tmp_path / "net")], catch_exceptions=False)
+    assert told.exit_code == 0
+    assert "bear no fault" not in told.output
 
 
 def test_keys_inside_the_directory_that_is_to_be_made_are_refused_before_any_is(tmp_path):
