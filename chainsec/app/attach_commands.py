@@ -133,6 +133,8 @@ def agent(
             f"agent {account.address} on chain {record.chain_id}, after block {deciding.cursor} "
             f"and {deciding.earlier} receipts: {_shown(run)}"
         )
+        if not contexts.exists():
+            typer.echo(f"{_shown(contexts)}: is not there yet: what comes without its context is denied", err=True)
         if once:
             for _ in range(2):  # what earlier starts left, and what has come since
                 receipts = deciding.step()

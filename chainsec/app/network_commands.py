@@ -74,6 +74,7 @@ def run(
 def _play(
     scenario: NetworkScenario, path: Path, name: str, progress: Progress
 ) -> tuple[NetworkReport, list[Sequence[Event]]]:
+    from chainsec.network.load import count_late  # noqa: PLC0415 - --help stays fast
     from chainsec.network.measure import measure_variant, write_report  # noqa: PLC0415 - --help stays fast
     from chainsec.network.run import play_scenario  # noqa: PLC0415 - --help stays fast
     from chainsec.scenarios.request_times import read_times  # noqa: PLC0415 - --help stays fast
@@ -86,12 +87,16 @@ def _play(
         if variant.load.log is not None
     }
     for title, variant in scenario.variants():
-        total = round(variant.duration_s)
+        total, times_s = round(variant.duration_s), logs.get(variant.load, [])
+        late = count_late(variant.load, times_s, variant.duration_s)
+        if late:
+            log = f"{variant.load.log}: {late:,} of {len(times_s):,} requests"
+            typer.echo(f"{title}: {log} come too late to be sent", err=True)
 
         def note(time_s: float, title: str = title, total: int = total) -> None:
             progress.on_step(title, round(time_s), total)
 
-        played = play_scenario(variant, path.parent, times_s=logs.get(variant.load, ()), on_time=note)
+        played = play_scenario(variant, path.parent, times_s=times_s, on_time=note)
         measured.append(measure_variant(title, played))
         traces.append(played.network.trace.events)
     replay = f"chainsec network run {shlex.quote(name)} --seed {scenario.seed}"

@@ -116,7 +116,10 @@ def show_network(report: NetworkReport, directory: Path, *, as_json: bool) -> No
         console.print(lay_out(compare_variants(report, pair), console.width))
         console.print()
     for variant in report.variants:
-        console.print(lay_out(list_nodes(variant), console.width))
+        nodes = list_nodes(variant)
+        console.print(lay_out(nodes, console.width))
+        if nodes.note:
+            typer.echo(nodes.note)
         if variant.rejected:
             console.print(lay_out(list_reasons(variant), console.width))
         missed = variant.warns_of != "nothing" and variant.outcome == "agreed"

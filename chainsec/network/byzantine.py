@@ -136,13 +136,16 @@ class InvalidBlocks(Validator):
 
 
 class ForbiddenTransaction(Validator):
-    """Puts a transaction into its blocks that the permissions do not allow: of an account that nobody has admitted."""
+    """Puts a transaction into its blocks that the permissions do not allow: of an account that nobody has admitted.
+
+    Each height has another account: before the permissions are on chain everybody may send, and once has to do.
+    """
 
     def propose(self, block: Block, round_changes: tuple[Signed[RoundChange], ...], prepares: Sequence[Any]) -> None:
         """Send a proposal with the stranger's transaction in it, executed rightly."""
         assert self.round is not None
         if not prepares:
-            stranger = Account.derive(self.account.private_key, _STRANGER)
+            stranger = Account.derive(self.account.private_key, f"{_STRANGER} {self.height.number}")
             self.surroundings.note("proposed", self.round.number, "a forbidden transaction")
             transaction = stranger.sign(nonce=0, to=bytes(20), gas=21_000, chain_id=self.chain.chain_id)
             allowed = [*map(decode_raw, block.transactions), decode_raw(transaction.raw)]

@@ -81,6 +81,7 @@ class NetworkEngine(LocalEngine):
         self.settlements: list[Settlement] = []
         self.headers: list[Header] = []
         self._dice = plan.stream("arrival of clients")
+        self._has_arrivals = False
 
     def go_live(self) -> None:
         """Hand the chain as it stands to the network's nodes; from now on they make the blocks."""
@@ -90,6 +91,13 @@ class NetworkEngine(LocalEngine):
         self.network.start()
         self.network.run_until(1)  # who is down from the start is down before the first client comes
         self.is_live = True
+
+    def note_arrivals(self) -> None:
+        """Take what is sent next for something that clients come with, at a random point of the network's rhythm.
+
+        Without it, what is sent less than five seconds after a block answers what stands in that block, at once.
+        """
+        self._has_arrivals = True
 
     @property
     def name(self) -> str:
@@ -159,11 +167,13 @@ class NetworkEngine(LocalEngine):
     def _pass_time(self, timestamp: int) -> None:
         network = self.network
         gap_us = timestamp * _SECOND_US - network.origin_us - network.time_us
-        if gap_us <= _CYCLE_US:  # how far apart blocks are is the network's business: this means now
+        has_arrivals, self._has_arrivals = self._has_arrivals, False
+        passed_us = 0
+        if gap_us > _CYCLE_US:  # what is cut out leaves the rhythm alone
+            passed_us = self._dice.randrange(_CYCLE_US)
+            network.jump(gap_us - passed_us)
+        elif not has_arrivals:  # how far apart blocks are is the network's business: this means now
             return
-        # a client meets the network's rhythm at any point of it; what is cut out before leaves the rhythm alone
-        passed_us = self._dice.randrange(_CYCLE_US)
-        network.jump(gap_us - passed_us)
         network.run_until(network.time_us + passed_us + self._dice.randrange(_SECOND_US))
         self._take_over()
 

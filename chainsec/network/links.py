@@ -228,7 +228,7 @@ def _text_of(path: Path) -> str:
     size_bytes = path.stat().st_size
     if not path.is_file() or size_bytes > _MOST_BYTES:  # a device has no end
         raise ValueError(f"no file of at most {_MOST_BYTES:,} bytes")
-    return path.read_text(encoding="utf-8")
+    return path.read_text(encoding="utf-8-sig")  # spreadsheets put a byte order mark first
 
 
 def _read(text: str, name: str) -> Matrix:

@@ -70,7 +70,7 @@ class Agreement:
         differing = [name for name in names if getattr(header, name) != getattr(first.block.header, name)]
         if differing:
             return self._violate(
-                f"height {height}: node {node} has block {header.hash.hex()[:12]}, others"
+                f"height {height}: node {node} has block {header.hash.hex()[:12]}, and the first that became final is"
                 f" {first.block.header.hash.hex()[:12]}: {', '.join(differing)} differ"
             )
         first.times_us.setdefault(node, time_us)

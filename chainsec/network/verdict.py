@@ -147,4 +147,4 @@ def _lack(network: Simulation, able: frozenset[int]) -> str:
 
 def _rounds(network: Simulation) -> str:
     rounds = sorted({node.validator.round_number for node in network.nodes if node.is_up})
-    return f"validators stand in rounds {', '.join(map(str, rounds))}"
+    return f"validators stand in rounds {', '.join('none' if number < 0 else str(number) for number in rounds)}"

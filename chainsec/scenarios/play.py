@@ -51,6 +51,7 @@ class Play:
         agent: decides and watches.
         directory: where records go.
         on_tick: told the counters after every tick.
+        on_filing: told that gateways come to file requests.
 
     While it runs it gathers ``episodes``, ``threats``, ``gas`` (what came before it is "setup"), ``standing`` grants
     and ``harm`` (requester, kind of attack and time of each use that an attack got through).
@@ -62,6 +63,7 @@ class Play:
     agent: Agent
     directory: RunDirectory
     on_tick: Callable[[Score], None] = lambda _: None
+    on_filing: Callable[[], None] = lambda: None
     score: Score = field(default_factory=Score)
     episodes: list[Episode] = field(default_factory=list)
     threats: list[ThreatSeen] = field(default_factory=list)
@@ -164,6 +166,7 @@ class Play:
     def _file(self, filings: Sequence[Filing], time_s: int) -> None:
         """Let each house's gateway file what its members ask for, in one block."""
         box, now_s, has_clock = self.box, self._next_block_s(), self.workload.has_clock
+        self.on_filing()
         filed = file_requests(box, self.assets, filings, now_s=now_s, has_clock=has_clock)
         box.client.settle(self.clock_s)
         asked = sum(map(len, filed))

@@ -253,6 +253,8 @@ def _play(
             directory,
             on_tick=lambda score: watcher.on_score(score, len(workload.live), box.client.at, box.client.gas_used),
         )
+        if isinstance(engine, NetworkEngine):
+            play.on_filing = engine.note_arrivals
         play.run()
         directory.require_consumed()
         if not box.client.is_caught_up:

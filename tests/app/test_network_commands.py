@@ -392,8 +392,9 @@ def test_a_wrong_matrix_is_one_line_with_row_and_value(rows, words, scenario, tm
     refused(scenario(HEAD + "matrix = 'links.csv'\n"), *words)
 
 
-def test_a_matrix_of_ones_own_is_looked_for_beside_the_scenario(chainsec, scenario, tmp_path):
-    (tmp_path / "links.csv").write_text(CSV_HEAD + "# measured at home\nhome,home,3,0,100,0\n")
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+def test_a_matrix_of_ones_own_is_looked_for_beside_the_scenario(chainsec, scenario, tmp_path, mark):
+    (tmp_path / "links.csv").write_text(mark + CSV_HEAD + "# measured at home\nhome,home,3,0,100,0\n")
     told = play(chainsec, scenario(HEAD + "matrix = 'links.csv'\n"), tmp_path / "run")
     assert told.code == 0
     report = json.loads((tmp_path / "run" / "report.json").read_bytes())
@@ -464,6 +465,12 @@ def test_a_fork_is_exit_code_1_unless_the_scenario_warns_of_a_fork(chainsec, sce
     assert "forked: height 4" in told.out
 
 
+def test_nodes_that_the_table_leaves_out_are_counted(chainsec, scenario, tmp_path):
+    text = HEAD.replace("nodes = 4", "nodes = 23\nvalidators = 4\nmatrix = 'lan'")
+    told = play(chainsec, scenario(text), tmp_path / "run")
+    assert "\n3 more in report.json.\n" in told.out
+
+
 def test_every_shipped_scenario_is_listed_with_what_it_shows(chainsec, monkeypatch):
     monkeypatch.setenv("COLUMNS", "160")
     told = chainsec("network", "scenarios")
@@ -483,6 +490,20 @@ def test_a_load_follows_the_log_that_stands_beside_the_scenario(chainsec, scenar
     assert told.code == 0
     found = json.loads((tmp_path / "run" / "report.json").read_bytes())["variants"]
     assert found[0]["sent"] == found[0]["final"] == 60 == found[1]["final"]
+
+
+def test_how_much_of_a_log_comes_too_late_is_told(chainsec, scenario, log_rows, tmp_path):
+    (tmp_path / "log.csv").write_text("\n".join(log_rows) + "\n")
+    text = HEAD.replace("duration_s = 3", "duration_s = 6") + (
+        "[load]\nkind = 'log'\nlog = 'log.csv'\nspeed_up = 100000\n"
+        "[[variant]]\nname = 'faster'\nchange = { 'load.speed_up' = 1000000 }\n"
+    )
+    told = play(chainsec, scenario(text), tmp_path / "run")
+    assert told.code == 0
+    [line] = [line for line in told.err.splitlines() if "too late" in line]
+    sent = [variant["sent"] for variant in json.loads((tmp_path / "run" / "report.json").read_bytes())["variants"]]
+    assert sent[1] == 60 > sent[0]
+    assert f"as it stands: log.csv: {60 - sent[0]} of 60 requests come too late to be sent" in line
 
 
 def test_a_variant_may_be_the_one_that_follows_a_log(chainsec, scenario, log_rows, tmp_path):

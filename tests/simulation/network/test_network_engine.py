@@ -192,6 +192,24 @@ def test_a_time_that_is_nearly_reached_cuts_nothing_out(live):
     assert live.network.origin_us == jumped_us
 
 
+def test_an_answer_goes_out_at_once_and_clients_come_at_any_point_between_two_blocks(live):
+    """A second apart are the blocks; what answers one of them is sent at the same point after each."""
+    send(live)
+    live.mine(live.head().timestamp + A_DAY_S)
+    answers, arrivals, nonce = [], [], 1
+    for _ in range(12):
+        for found, has_arrivals in ((answers, False), (arrivals, True)):
+            if has_arrivals:
+                live.note_arrivals()
+            send(live, nonce)
+            nonce += 1
+            live.mine(live.head().timestamp + 1)
+            found.append(live.settlements[-1].sent_us % SECOND_US)
+    assert max(answers) - min(answers) < SECOND_US / 10
+    assert max(arrivals) - min(arrivals) > SECOND_US / 2
+    assert len({moment // (SECOND_US // 5) for moment in arrivals}) >= 4
+
+
 def test_times_never_go_back_over_jumps(live):
     for nonce in range(4):
         send(live, nonce)

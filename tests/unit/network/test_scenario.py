@@ -104,7 +104,7 @@ def test_every_shipped_scenario_can_be_loaded_and_warns_of_what_it_shows():
     warned = {name: load_scenario(name)[0].warns_of for name in shipped_scenarios()}
     assert warned["forgotten-votes"] == "fork"
     assert {name for name, what in warned.items() if what == "stall"} == {
-        "lost-quorum", "wiped-validators", "added-validator", "reproposed-block", "removed-account"
+        "wiped-validators", "added-validator", "reproposed-block", "removed-account"
     }  # fmt: skip
     assert all(what == "nothing" for name, what in warned.items() if name.startswith(("byzantine", "healthy")))
 
