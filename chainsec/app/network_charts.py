@@ -63,7 +63,7 @@ def round_timeline(variant: VariantReport, name: str, duration_s: float) -> str:
         number = int(node.name.rpartition("-")[2])
         y = _TOP + number * lane
         parts.append(f'<path class="down" d="M{_LEFT} {y + lane / 2:.1f}H{_WIDTH - _RIGHT}"/>')
-        if nodes <= _LABELLED_NODES:
+        if _has_label(number, nodes):
             parts.append(_text(_LEFT - 8, y + lane / 2 + 4, node.name, "end"))
         for begin, end, round_ in merge_spans(variant.spans, number, duration_s / _PLOT):
             width = max(0.8, x_of(end) - x_of(begin))
@@ -124,7 +124,7 @@ def message_matrix(variant: VariantReport, name: str) -> str:
     parts = []
     for sender, row in enumerate(variant.message_matrix):
         y = _TOP + sender * cell
-        if nodes <= _LABELLED_NODES:
+        if _has_label(sender, nodes):
             parts.append(_text(_LEFT - 8, y + cell / 2 + 4, f"node-{sender}", "end"))
             parts.append(_text(_LEFT + (sender + 0.5) * cell, _TOP - 6, str(sender), "middle"))
         for receiver, value in enumerate(row):
@@ -140,6 +140,11 @@ def message_matrix(variant: VariantReport, name: str) -> str:
                 parts.append(_text(x + cell / 2, y + cell / 2 + 4, shown, "middle", "value"))
     what = f"Messages from each node (row) to each (column); the most on one path are {count(high)}."
     return _svg(f"{name}-messages", f"Messages: {variant.name}", what, height, parts)
+
+
+def _has_label(number: int, nodes: int) -> bool:
+    """Tell whether there is room for a node's name: of many nodes every second one has it, or every third."""
+    return number % -(-nodes // _LABELLED_NODES) == 0
 
 
 def _rounds(variant: VariantReport) -> str:

@@ -336,6 +336,15 @@ def test_a_request_whose_context_nobody_handed_in_is_denied_and_stays_so(chainse
     assert place.box.deployment.access.status_of(lost.id) is Status.DENIED
 
 
+def test_an_inbox_that_is_not_there_yet_is_told(chainsec, place):
+    told = chainsec("agent", *place.words, "--once")
+    assert (told.code, told.err) == (0, "")
+    words = [place.path / "post" if word == place.path / "inbox" else word for word in place.words]
+    told = chainsec("agent", *words, "--once")
+    assert told.code == 0
+    assert "post: is not there yet: what comes without its context is denied" in told.err
+
+
 def test_killed_the_agent_goes_on_and_decides_every_request_once(place):
     asked = [ask(place, hours=2)]
     running = Process(place)
