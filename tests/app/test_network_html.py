@@ -545,3 +545,10 @@ def test_a_long_run_of_many_nodes_makes_a_page_that_a_browser_opens_at_once(netw
     assert len([path for path in chart(root, "v0-rounds").iter("path") if path.get("class") == "incident"]) == 24
     assert drawn_matrix(chart(root, "v0-messages"), nodes) == [list(row) for row in matrix]
     assert "20 more in report.json." in words(root.find("body/main"))
+
+
+def test_of_many_nodes_every_second_has_its_name(agreed):
+    nodes = tuple(agreed.nodes[0].model_copy(update={"name": f"node-{number}"}) for number in range(30))
+    svg = ET.fromstring(round_timeline(agreed.model_copy(update={"nodes": nodes}), "v0", 12.0))
+    names = [text.text for text in svg.iter("text") if (text.text or "").startswith("node-")]
+    assert names == [f"node-{number}" for number in range(0, 30, 2)]
