@@ -221,8 +221,10 @@ def audit_export(
 
     Example: chainsec audit export runs/demo-7 --out trail
     """
+    from chainsec.app.network_report import require_chain  # noqa: PLC0415 - --help stays fast
     from chainsec.scenarios.export import export_trail  # noqa: PLC0415 - --help stays fast
 
+    require_chain(run)
     lines, table, count = export_trail(run, out)
     typer.echo(f"{count} events: {_shown(lines)}, {_shown(table)}")
 

@@ -62,10 +62,11 @@ def run(
 
     found, path = load_scenario(scenario, seed)
     directory = run_directory or Path("runs") / f"network-{path.stem}-{found.seed}"
-    check_directory(directory, None if replaces else (path.read_bytes(), found.seed))
+    text = path.read_bytes()
+    check_directory(directory, None if replaces else (text, found.seed))
     with open_progress(found.name, is_quiet=as_json) as progress:
         report, traces = _play(found, path, scenario, progress)
-    write_network(directory, report, traces, path)
+    write_network(directory, report, traces, text)
     show_network(report, directory, as_json=as_json)
     if not report.is_as_promised:
         raise typer.Exit(1)
@@ -74,7 +75,6 @@ def run(
 def _play(
     scenario: NetworkScenario, path: Path, name: str, progress: Progress
 ) -> tuple[NetworkReport, list[Sequence[Event]]]:
-    from chainsec.network.load import count_late  # noqa: PLC0415 - --help stays fast
     from chainsec.network.measure import measure_variant, write_report  # noqa: PLC0415 - --help stays fast
     from chainsec.network.run import play_scenario  # noqa: PLC0415 - --help stays fast
     from chainsec.scenarios.request_times import read_times  # noqa: PLC0415 - --help stays fast
@@ -88,16 +88,16 @@ def _play(
     }
     for title, variant in scenario.variants():
         total, times_s = round(variant.duration_s), logs.get(variant.load, [])
-        late = count_late(variant.load, times_s, variant.duration_s)
-        if late:
-            log = f"{variant.load.log}: {late:,} of {len(times_s):,} requests"
-            typer.echo(f"{title}: {log} come too late to be sent", err=True)
 
         def note(time_s: float, title: str = title, total: int = total) -> None:
             progress.on_step(title, round(time_s), total)
 
         played = play_scenario(variant, path.parent, times_s=times_s, on_time=note)
         measured.append(measure_variant(title, played))
+        late = len(times_s) - measured[-1].sent
+        if late > 0:
+            log = f"{variant.load.log}: {late:,} of {len(times_s):,} requests"
+            typer.echo(f"{title}: {log} come too late to be sent", err=True)
         traces.append(played.network.trace.events)
     replay = f"chainsec network run {shlex.quote(name)} --seed {scenario.seed}"
     return write_report(scenario, measured, replay=replay, version=__version__), traces

@@ -82,7 +82,7 @@ def require_chain(directory: Path) -> None:
         )
 
 
-def write_network(directory: Path, report: NetworkReport, traces: Sequence[Sequence[Event]], scenario: Path) -> None:
+def write_network(directory: Path, report: NetworkReport, traces: Sequence[Sequence[Event]], scenario: bytes) -> None:
     """Write everything into ``directory``; what an earlier run of a scenario left there is replaced, file by file.
 
     Raises:
@@ -91,7 +91,7 @@ def write_network(directory: Path, report: NetworkReport, traces: Sequence[Seque
     """
     check_directory(directory)
     directory.mkdir(parents=True, exist_ok=True)
-    write_atomically(directory / SCENARIO_NAME, scenario.read_bytes())
+    write_atomically(directory / SCENARIO_NAME, scenario)
     write_atomically(directory / TRACE_NAME, _pack(report, traces))
     write_atomically(directory / PAGE_NAME, render_network_report(report).encode())
     write_atomically(directory / JSON_NAME, canonical_json(report.model_dump(mode="json")) + b"\n")

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from chainsec.network.besu import allowlist_text, genesis_text, static_nodes_text
-from chainsec.network.committee import most_faulty, quorum_size
+from chainsec.network.committee import majority_size, most_faulty, quorum_size
 
 if TYPE_CHECKING:
     from chainsec.network.besu import BesuNetwork, BesuNode
@@ -193,8 +193,8 @@ it lists them all:
 
 ## Vote a validator in or out
 
-More than half of the validators say the same, each on its own node, {count // 2 + 1} of {count} today; `true` lets \
-in, `false` out. Votes are forgotten every 30,000 blocks. Let a new node catch up first.
+More than half of the validators say the same, each on its own node, {majority_size(count)} of {count} today; `true` \
+lets in, `false` out. Votes are forgotten every 30,000 blocks. Let a new node catch up first.
 
     curl -s -H 'content-type: application/json' http://127.0.0.1:8545 \\
       --data '{{"jsonrpc":"2.0","id":1,"method":"qbft_proposeValidatorVote","params":["0xVALIDATOR",true]}}'

@@ -105,7 +105,8 @@ def check_headers(
 def _misplaced(header: Header, parent: Header, validators: Sequence[Address]) -> str | None:
     """Say where no round up to the header's had its proposer, None where one had: a block may be proposed again.
 
-    Besu does not ask that of a block that it imports; of one that was agreed on it has to be so.
+    Besu does not ask that of a block that it imports; of one that was agreed on it has to be so. A proposer that is one
+    of the validators, as ``check_header`` asks, is found within as many rounds as there are of them.
     """
     turns = (select_proposer(validators, parent.coinbase, round_) for round_ in range(header.extra.round + 1))
     if header.coinbase in turns:

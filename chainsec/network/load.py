@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from chainsec.network.simulation import Simulation
     from chainsec.primitives import Address
 
-__all__ = ["Traffic", "count_late"]
+__all__ = ["Traffic"]
 
 _SECOND_US = 1_000_000
 _TICK_US = 10_000
@@ -33,22 +33,6 @@ _RESEND_US = 10_000_000
 """What is not final after ten seconds is sent again, to the next node."""
 _OPEN_GAS, _TOKEN_GAS = 150_000, 120_000
 _SUPPLY = 10**30
-
-
-def count_late(load: Load, times_s: Sequence[float], duration_s: float) -> int:
-    """Return how many of a log's requests come when nothing is sent any more.
-
-    Args:
-        load: that follows the log.
-        times_s: of its requests, from the first on.
-        duration_s: of the scenario.
-
-    >>> from chainsec.network.sections import Load
-    >>> count_late(Load(kind="log", log="a.csv", speed_up=10, from_s=2), [0, 30, 90], 6)
-    1
-    """
-    end_s = duration_s if load.until_s is None else min(duration_s, load.until_s)
-    return sum(1 for time_s in times_s if load.from_s + time_s / load.speed_up >= end_s)
 
 
 class Traffic:

@@ -36,6 +36,11 @@ _Factor = Annotated[float, Field(ge=0.001, le=1e6, allow_inf_nan=False)]
 _Rate = Annotated[float, Field(ge=0.001, le=20_000, allow_inf_nan=False)]
 
 
+def _is_given(section: Settings, name: str) -> bool:
+    """Tell whether a key says something: what it would mean if it were left out is not said."""
+    return bool(getattr(section, name) != type(section).model_fields[name].default)
+
+
 class NetworkSection(Settings):
     """Nodes and links.
 
@@ -123,8 +128,8 @@ class Load(Settings):
 
     @model_validator(mode="after")
     def _check_keys(self) -> Self:
-        for name in sorted(frozenset().union(*_LOADS.values()) - _LOADS[self.kind]):
-            if getattr(self, name) != type(self).model_fields[name].default:
+        for name in sorted(frozenset().union(*_LOAD_KEYS.values()) - _LOAD_KEYS[self.kind]):
+            if _is_given(self, name):
                 raise ValueError(f"{name}: a load of kind {self.kind!r} takes none (got {getattr(self, name)!r})")
         if self.kind == "log" and self.log is None:
             raise ValueError("log: a load of kind 'log' needs one (got None)")
@@ -133,7 +138,7 @@ class Load(Settings):
         return self
 
 
-_LOADS: dict[str, frozenset[str]] = {
+_LOAD_KEYS: dict[str, frozenset[str]] = {
     "none": frozenset(),
     "fixed": frozenset({"rate_per_s"}),
     "linear": frozenset({"rate_per_s", "end_rate_per_s"}),
@@ -206,7 +211,7 @@ class Fault(Settings):
         if self.until_s is not None and self.until_s < self.at_s + LEAST_S:
             raise ValueError(f"until_s: {self.until_s} is not after at_s, {self.at_s}")
         keys = _KEYS[self.kind]
-        given = {name: getattr(self, name) for name in type(self).model_fields if self._is_given(name)}
+        given = {name: getattr(self, name) for name in type(self).model_fields if _is_given(self, name)}
         for name in sorted(given.keys() - _EVERY - keys.needed - keys.one_of - keys.free):
             raise ValueError(f"{name}: a fault of kind {self.kind!r} takes none (got {given[name]!r})")
         for name in sorted(keys.needed - given.keys()):
@@ -225,10 +230,6 @@ class Fault(Settings):
         """Return the groups, by their place, that have any of so many nodes; None stands for those that are in none."""
         group_of = {number: place for place, group in enumerate(self.groups) for number in group}
         return {group_of.get(number) for number in range(nodes)}
-
-    def _is_given(self, name: str) -> bool:
-        """Tell whether a key says something: what it would mean if it were left out is not said."""
-        return bool(getattr(self, name) != type(self).model_fields[name].default)
 
 
 class Byzantine(Settings):

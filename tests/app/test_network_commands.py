@@ -168,11 +168,12 @@ def test_a_directory_with_something_else_is_left_alone(scenario, tmp_path, refus
         refused(scenario(TINY), tmp_path / "run", "something else", "letters", more=more)
 
 
-def test_a_scenarios_run_is_no_chain_to_prove_and_the_audit_says_what_to_do(chainsec, scenario, tmp_path):
+@pytest.mark.parametrize("command", ["verify", "export"])
+def test_a_scenarios_run_is_no_chain_to_prove_and_the_audit_says_what_to_do(chainsec, scenario, tmp_path, command):
     run = tmp_path / "run"
     assert play(chainsec, scenario(TINY), run).code == 0
     before = content_of(run)
-    told = chainsec("audit", "verify", run)
+    told = chainsec("audit", command, run)
     assert (told.code, told.out) == (2, "")
     assert "leaves no chain to prove: play it again" in told.err
     assert content_of(run) == before

@@ -11,16 +11,8 @@ from typer.main import get_command
 
 from chainsec.app.cli import app
 from chainsec.config import Config
+from chainsec.network import sections
 from chainsec.network.scenario import NetworkScenario, load_scenario
-from chainsec.network.sections import (
-    Byzantine,
-    Fault,
-    Load,
-    MachineSection,
-    NetworkSection,
-    QbftSection,
-    Variant,
-)
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [ROOT / "README.md", ROOT / "ARCHITECTURE.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -45,23 +37,29 @@ def test_the_example_on_the_settings_page_is_accepted():
     assert Config.model_validate(tomllib.loads(example)) != Config()
 
 
-def network_sections():
-    """Return the sections of a network's scenario by name, the part outside of them as ""."""
-    sections = {"": NetworkScenario, "byzantine": Byzantine, "fault": Fault, "load": Load, "machine": MachineSection}
-    return sections | {"network": NetworkSection, "qbft": QbftSection, "variant": Variant}
+NETWORK_SECTIONS = {
+    "": NetworkScenario,
+    "network": sections.NetworkSection,
+    "qbft": sections.QbftSection,
+    "machine": sections.MachineSection,
+    "load": sections.Load,
+    "fault": sections.Fault,
+    "byzantine": sections.Byzantine,
+    "variant": sections.Variant,
+}
 
 
 def test_the_networks_page_names_every_key_of_a_scenario_and_no_other():
     page = (ROOT / "docs" / "network.md").read_text()
     [table] = re.findall(r"\| key \| default \| means \|\n(.*?)\n\n", page, re.DOTALL)
-    kinds = set(get_args(Fault.model_fields["kind"].annotation))
+    kinds = set(get_args(sections.Fault.model_fields["kind"].annotation))
     named, section = {}, ""
     for row in table.splitlines():
         found = re.match(r"\| (?:\*\*`\[+(\w+)\]+`\*\* )?([^|]*)\|", row)
         section = (found and found[1]) or section
         named.setdefault(section, set()).update(re.findall(r"`(\w+)`", found[2] if found else ""))
     named["fault"] -= kinds
-    keys = {name: set(model.model_fields) for name, model in network_sections().items()}
+    keys = {name: set(model.model_fields) for name, model in NETWORK_SECTIONS.items()}
     assert named == keys | {"": keys[""] - keys.keys()}
 
 
