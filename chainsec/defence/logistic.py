@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.linear_model import LogisticRegression
 
-from chainsec.defence.curve import Curve, sample_curve
+from chainsec.models.curve import Curve, sample_curve
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from chainsec.defence.curve import Bundle, Curve, rarity_curve, sample_curve
+from chainsec.models.curve import Bundle, Curve, rarity_curve, sample_curve
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -14,14 +14,14 @@ import numpy as np
 
 from chainsec.defence.acquaintance import Acquaintance, TiePlan
 from chainsec.defence.behaviour import Habits
-from chainsec.defence.curve import Curve
 from chainsec.defence.features import FacetPlan
 from chainsec.defence.logistic import LogisticPart
 from chainsec.defence.novelty import NoveltyPart
-from chainsec.defence.rounding import round_all
 from chainsec.defence.statistics import EVIDENCE, CountTables, weigh_evidence
 from chainsec.defence.suspicion import SIGNAL, Suspicion
 from chainsec.digest import canonical_json, keccak, parse_canonical
+from chainsec.models.curve import Curve
+from chainsec.models.rounding import round_all
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

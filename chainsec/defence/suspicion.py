@@ -8,8 +8,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from chainsec.defence.curve import Curve
 from chainsec.defence.features import DAY_S
+from chainsec.models.curve import Curve
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -16,9 +16,9 @@ from chainsec.defence.features import FacetPlan, plan_facets
 from chainsec.defence.logistic import LogisticPart, rank_columns, train_logistic
 from chainsec.defence.novelty import family_of, train_novelty
 from chainsec.defence.risk import EvidenceRiskModel, RiskSettings
-from chainsec.defence.rounding import DECIMALS
 from chainsec.defence.statistics import EVIDENCE, CountTables, weigh_many
 from chainsec.defence.suspicion import learn_suspicion
+from chainsec.models.rounding import DECIMALS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

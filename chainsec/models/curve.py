@@ -1,7 +1,7 @@
 """Piecewise-linear curves: how a margin becomes a probability without a library's exponential.
 
 A curve uses only +, -, * and / on doubles, which IEEE 754 rounds the same on every machine.
-Layer: bottom of defence. Not here: what the curves mean (``logistic``, ``novelty``).
+Layer: models, at the bottom. Not here: what the curves mean (``chainsec.defence``).
 """
 
 from __future__ import annotations

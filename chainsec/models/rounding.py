@@ -1,6 +1,6 @@
 """Rounds features: many at once, and to the last bit as ``round`` rounds each of them.
 
-Layer: bottom of defence. Not here: the figures in receipts of threats (``receipts``).
+Layer: models, at the bottom. Not here: the figures in receipts of threats (``receipts``).
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from chainsec.defence.rounding import DECIMALS, round_all
+from chainsec.models.rounding import DECIMALS, round_all
 
 NEAR_A_HALF = st.builds(
     lambda units, ulps: (units + 0.5) / 10**DECIMALS * (1.0 + ulps * 2.0**-52),

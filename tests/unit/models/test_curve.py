@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chainsec.defence.curve import Bundle, Curve, rarity_curve, sample_curve
+from chainsec.models.curve import Bundle, Curve, rarity_curve, sample_curve
 
 FINITE = st.floats(-1e6, 1e6)
 

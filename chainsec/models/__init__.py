@@ -1,0 +1,1 @@
+"""Models that learn from rows, texts, sequences and series, and know neither agent nor chain."""
