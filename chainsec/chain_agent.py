@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from chainsec.contexts import Contexts
+    from chainsec.defence.observation import DigestedModel
     from chainsec.deployment import Deployment
     from chainsec.ledger.account import Account
     from chainsec.ledger.client import Client
@@ -183,6 +184,7 @@ class ChainActions:
         batch_size: decisions in one transaction, at most.
         quarantine_s: how long a quarantine lasts.
         clock: the time that the next block is to carry, Unix seconds.
+        keep_model: keeps a model that is put in use, and puts its digest on chain.
     """
 
     def __init__(
@@ -194,6 +196,7 @@ class ChainActions:
         batch_size: int,
         quarantine_s: int,
         clock: Callable[[], int | None],
+        keep_model: Callable[[DigestedModel], None],
     ) -> None:
         self._client = client
         self._sentinel = deployment.sentinel
@@ -201,6 +204,7 @@ class ChainActions:
         self._batch_size = batch_size
         self._quarantine_s = quarantine_s
         self._clock = clock
+        self._keep_model = keep_model
 
     def decide(self, decisions: Sequence[Decision]) -> None:
         """Send the verdicts, ``batch_size`` to a transaction."""
@@ -230,6 +234,14 @@ class ChainActions:
     def raise_alert(self, request: AccessRequest, kind: str, severity: int, receipt: Hash32) -> None:
         """Report a threat by the requester of ``request``."""
         self._sentinel.raise_alert(self._account, request.requester, kind, severity, receipt)
+
+    def give_notice(self, kind: str, severity: int, receipt: Hash32) -> None:
+        """Report something about the agent itself."""
+        self._sentinel.raise_alert(self._account, self._account.address, kind, severity, receipt)
+
+    def anchor_model(self, model: DigestedModel) -> None:
+        """Keep a model and put its digest on chain."""
+        self._keep_model(model)
 
     def settle(self) -> int:
         """Put what was sent into a block, and return the last that it stands in; the newest where nothing was."""

@@ -75,11 +75,37 @@ class DecisionCosts(Settings):
         wrong_grant: letting the wrong one in, by sensitivity 0 to 3.
         wrong_denial: turning the right one away.
         escalation: asking a guardian.
+        caution: what a wrong grant costs more, as a factor, while the worth of the agent's model is in doubt.
     """
 
     wrong_grant: Annotated[tuple[Cost, Cost, Cost, Cost], Field(strict=False)] = (9.0, 13.0, 18.0, 26.0)
     wrong_denial: Cost = 20.0
     escalation: Cost = 2.0
+    caution: Annotated[float, Field(ge=1, allow_inf_nan=False)] = 2.0
+
+    def wrong_grants(self, *, careful: bool) -> tuple[float, ...]:
+        """Return what letting the wrong one in costs, by sensitivity 0 to 3, ordinarily or while careful."""
+        return tuple(cost * self.caution for cost in self.wrong_grant) if careful else self.wrong_grant
+
+
+class RenewalSettings(Settings):
+    """When the agent looks for a better model.
+
+    Attributes:
+        enabled: whether it does at all.
+        reference_events: how many scores or labels tell what is usual, before drift is looked for.
+        events_per_false_alarm: of those between two false alarms, on average at least.
+        fresh_labels: labels of requests made after an alarm before a challenger is trained.
+        trial_labels: labels of requests that both models scored before one of them is chosen.
+        patience_events: requests after an alarm by which a trial ends in any case.
+    """
+
+    enabled: bool = True
+    reference_events: Annotated[int, Field(ge=20, lt=2**31)] = 400
+    events_per_false_alarm: Annotated[int, Field(gt=1, lt=2**53)] = 20_000
+    fresh_labels: Positive = 40
+    trial_labels: Positive = 80
+    patience_events: Positive = 4_000
 
 
 class AgentSettings(Settings):
@@ -127,6 +153,7 @@ class Config(Settings):
         limits: what the contract lets the agent do.
         costs: what errors cost.
         agent: how the agent answers.
+        renewal: when the agent looks for a better model.
         run: how a scenario is played.
 
     Raises:
@@ -141,6 +168,7 @@ class Config(Settings):
     limits: Limits = Limits()
     costs: DecisionCosts = DecisionCosts()
     agent: AgentSettings = AgentSettings()
+    renewal: RenewalSettings = RenewalSettings()
     run: RunSettings = RunSettings()
 
     @model_validator(mode="after")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 from chainsec.chain_agent import ChainActions, ChainRequests
@@ -24,15 +25,16 @@ from chainsec.parties import Parties
 from chainsec.primitives import ACTION_SCOPES, ZERO_HASH, AccessRequest, Hash32, Scope
 from chainsec.purposes import find_purpose
 from chainsec.services.assets import Registration
+from chainsec.services.audit import MODELS
 from chainsec.services.consent import Terms
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from chainsec.defence.agent import ReceiptLog
-    from chainsec.defence.observation import UseWatcher
+    from chainsec.defence.observation import DigestedModel, UseWatcher
     from chainsec.defence.policy import Thresholds
-    from chainsec.defence.receipts import DigestedModel
+    from chainsec.defence.renewal import Renewal
     from chainsec.ledger.account import Account
     from chainsec.ledger.engine import Engine
     from chainsec.primitives import Address
@@ -329,10 +331,14 @@ class Sandbox:
         for digest, line in zip(hashes, self._context_log.lines[first : first + len(hashes)], strict=True):
             self.contexts.put(digest, line)
 
-    def thresholds(self) -> tuple[Thresholds, ...]:
-        """Return where verdicts change, by sensitivity 0 to 3, for the costs in the settings."""
+    def thresholds(self, *, careful: bool = False) -> tuple[Thresholds, ...]:
+        """Return where verdicts change, by sensitivity 0 to 3, for the costs in the settings.
+
+        Args:
+            careful: while the worth of the agent's model is in doubt.
+        """
         costs = self.config.costs
-        return thresholds_by_sensitivity(costs.wrong_grant, costs.wrong_denial, costs.escalation)
+        return thresholds_by_sensitivity(costs.wrong_grants(careful=careful), costs.wrong_denial, costs.escalation)
 
     def start_agent(
         self,
@@ -341,6 +347,8 @@ class Sandbox:
         *,
         receipts: ReceiptLog | None = None,
         clock: Callable[[], int | None] | None = None,
+        renewal: Renewal | None = None,
+        keep_model: Callable[[DigestedModel], None] | None = None,
     ) -> Agent:
         """Return an agent at work on this sandbox; call its ``step`` to let it decide.
 
@@ -349,6 +357,8 @@ class Sandbox:
             watcher: watches uses after a grant.
             receipts: where receipts are kept; in memory where omitted.
             clock: says the time of the agent's next block; right after the latest where omitted.
+            renewal: watches over the model and finds a better one; without it the model stays as it is.
+            keep_model: told to keep a model's files before its digest is anchored and it is put in use.
         """
         settings = self.config
         return Agent(
@@ -367,13 +377,26 @@ class Sandbox:
                 batch_size=settings.chain.batch_size,
                 quarantine_s=settings.agent.quarantine_s,
                 clock=clock or (lambda: None),
+                keep_model=partial(self._put_in_use, keep_model),
             ),
             receipts=Journal(None) if receipts is None else receipts,
             model=model,
             watcher=watcher,
             thresholds=self.thresholds(),
             reasons=settings.agent.reasons,
+            careful=self.thresholds(careful=True),
+            renewal=renewal,
         )
+
+    def anchor_model(self, model: DigestedModel) -> None:
+        """Put a model's files under a Merkle root on chain, as its notary; ``client.settle`` makes the block."""
+        files = model.to_files()
+        self.deployment.audit.anchor(self.keys.notary, MODELS, [files[name] for name in sorted(files)])
+
+    def _put_in_use(self, keep: Callable[[DigestedModel], None] | None, model: DigestedModel) -> None:
+        if keep is not None:
+            keep(model)
+        self.anchor_model(model)
 
     def _end_after(self, duration_s: int) -> int:
         until = self.now_s + duration_s

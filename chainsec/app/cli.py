@@ -17,6 +17,7 @@ import typer
 from chainsec import __version__
 from chainsec.app import attach_commands
 from chainsec.app.bench_commands import bench_app
+from chainsec.app.model_commands import model_app
 from chainsec.app.network_commands import network_app
 from chainsec.errors import AuditFailed, BadInput, ChainSecError, CompilerError, ConfigError, RunInUse, RunMismatch
 
@@ -53,6 +54,7 @@ audit_app = typer.Typer(help="Prove a run from its directory, or export its trai
 app.add_typer(audit_app, name="audit")
 app.add_typer(bench_app, name="bench")
 app.add_typer(network_app, name="network")
+app.add_typer(model_app, name="model")
 app.command("deploy", rich_help_panel="On a network")(attach_commands.deploy)
 app.command("agent", rich_help_panel="On a network")(attach_commands.agent)
 

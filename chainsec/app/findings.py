@@ -22,7 +22,7 @@ from chainsec.app.wording import (
 )
 
 if TYPE_CHECKING:
-    from chainsec.scenarios.report_schema import AttackOutcome, Measures, Report
+    from chainsec.scenarios.report_schema import AttackOutcome, Measures, ModelNotice, Report
     from chainsec.scenarios.report_series import Histogram
 
 
@@ -252,6 +252,31 @@ def _score_alone(report: Report) -> str:
     caught = rate(quality.denial_recall_at_10pct)
     against = "" if rules is None else f", that of the rules {rate(rules.denial_recall_at_10pct)}"
     return f"Without the ceiling, refusing 10 % of the good requests, its score alone catches {caught}{against}."
+
+
+def renewal_sentence(report: Report) -> str:
+    """Return how often the model in use no longer fitted, and what became of it; "" where nothing was reported."""
+    alarms = sum(notice.kind == "drift" for notice in report.model)
+    tried = [notice for notice in report.model if notice.kind == "renewal"]
+    if not alarms:
+        return ""
+    replaced = sum(bool(notice.adopted) for notice in tried)
+    return (
+        f"{plural(alarms, 'drift alarm')}, each with more care from then on; "
+        f"{plural(len(tried), 'challenger')} tried, {replaced:,} put in use"
+    )
+
+
+def notice_sentence(notice: ModelNotice) -> str:
+    """Return on what grounds a notice about the model was given."""
+    if notice.kind == "drift":
+        what = "scores" if notice.stream == "scores" else "labels, against their scores,"
+        return f"after {count(notice.events)} {what} they are no longer what they were; more care from here on"
+    if notice.challenger is None or notice.losses is None or not notice.tried:
+        return "too few labels came to light to try another"
+    in_use, challenger = notice.losses
+    on = plural(notice.tried, "request")
+    return f"Brier's score on {on}: {in_use:.4f} in use, {challenger:.4f} the challenger {notice.challenger[:10]}"
 
 
 def _disturbed(report: Report) -> str:

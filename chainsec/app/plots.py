@@ -55,6 +55,19 @@ class Chart:
     y_name: str = ""
 
 
+@dataclass(frozen=True)
+class Axis:
+    """Where an axis begins and ends, where its ticks stand, and how they are written."""
+
+    ticks: Sequence[float]
+    written: Callable[[float], str]
+
+    @property
+    def ends(self) -> tuple[float, float]:
+        """The lowest and the highest tick."""
+        return self.ticks[0], self.ticks[-1]
+
+
 def nice_ticks(high: float, limit: int = 5, *, is_count: bool = False) -> list[float]:
     """Return at most ``limit + 1`` round values from 0 that cover ``high``, whole ones where things are counted.
 
@@ -72,12 +85,43 @@ def nice_ticks(high: float, limit: int = 5, *, is_count: bool = False) -> list[f
     return [float(f"{step * i:.12g}") for i in range(ceil(high / step - 1e-9) + 1)]
 
 
-def line_chart(chart: Chart, lines: Sequence[Line], *, diagonal: bool = False) -> str:
-    """Draw curves over the unit square, axes in percent; ``diagonal`` adds the line of pure chance."""
-    x_of, y_of = _scale(0, 1, _LEFT, WIDTH - _RIGHT), _scale(0, 1, HEIGHT - _BOTTOM, _TOP)
-    ticks = [i / 5 for i in range(6)]
-    parts = [_y_axis(chart, ticks, y_of, _percent)]
-    parts += [_text(x_of(tick), HEIGHT - _BOTTOM + 16, _percent(tick), "middle") for tick in ticks]
+def fit_axis(values: Sequence[float]) -> Axis:
+    """Return an axis of plain figures over ``values``, with 0 on it.
+
+    >>> fit_axis([3.0, 7.3]).ticks, fit_axis([-1.0, 1.0]).ticks
+    ([0.0, 2.0, 4.0, 6.0, 8.0], [-1.0, -0.5, 0.0, 0.5, 1.0])
+    """
+    high, low = max(values, default=0.0), min(values, default=0.0)
+    if low >= 0:
+        return Axis(nice_ticks(high), short_count)
+    step = nice_ticks(max(high, -low), 2)[1]
+    below, above = ceil(-low / step - 1e-9), max(1, ceil(high / step - 1e-9))
+    return Axis([float(f"{step * i:.12g}") for i in range(-below, above + 1)], short_count)
+
+
+def line_chart(
+    chart: Chart,
+    lines: Sequence[Line],
+    *,
+    diagonal: bool = False,
+    x_axis: Axis | None = None,
+    y_axis: Axis | None = None,
+    has_legend: bool = True,
+) -> str:
+    """Draw curves; ``diagonal`` adds the line of pure chance.
+
+    Args:
+        chart: title and axis names.
+        lines: what is drawn, the first on top.
+        diagonal: whether to draw the line from the origin to the opposite corner.
+        x_axis: from 0 to 100 % where it is omitted.
+        y_axis: from 0 to 100 % where it is omitted.
+        has_legend: whether names and colours stand above the chart.
+    """
+    across, up = x_axis or _UNIT, y_axis or _UNIT
+    x_of, y_of = _scale(*across.ends, _LEFT, WIDTH - _RIGHT), _scale(*up.ends, HEIGHT - _BOTTOM, _TOP)
+    parts = [_y_axis(chart, up.ticks, y_of, up.written)]
+    parts += [_text(x_of(tick), HEIGHT - _BOTTOM + 16, across.written(tick), "middle") for tick in across.ticks]
     if diagonal:
         parts.append(f'<path class="chance" d="M{_n(x_of(0))} {_n(y_of(0))}L{_n(x_of(1))} {_n(y_of(1))}"/>')
     for line in reversed(lines):
@@ -89,7 +133,8 @@ def line_chart(chart: Chart, lines: Sequence[Line], *, diagonal: bool = False) -
                 f'<circle class="dot {line.colour}" cx="{_n(x_of(x))}" cy="{_n(y_of(y))}" r="5">'
                 f"<title>{escape(label)}</title></circle>"
             )
-    return _svg(chart, HEIGHT, [*parts, _legend([(line.name, line.colour) for line in lines])])
+    legend = [_legend([(line.name, line.colour) for line in lines])] if has_legend else []
+    return _svg(chart, HEIGHT, [*parts, *legend])
 
 
 def stacked_columns(
@@ -232,6 +277,9 @@ def _n(value: float) -> str:
 
 def _percent(value: float) -> str:
     return f"{100 * value:.3g} %"
+
+
+_UNIT = Axis([i / 5 for i in range(6)], _percent)
 
 
 def _text(x: float, y: float, text: str, anchor: str, name: str = "", *, limit: int = 60) -> str:

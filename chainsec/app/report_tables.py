@@ -183,6 +183,7 @@ def summary(report: Report) -> Table:
         ("requests", f"{requests.live:,} decided, {requests.history:,} learned from, {requests.skipped:,} skipped"),
         ("decisions", verdicts),
         ("afterwards", cut_off if wrong is None else f"{cut_off}; {wrong:,} honest people hit"),
+        ("model", findings.renewal_sentence(report)),
         ("waiting", _wait(times.tick_wait_s)),
         ("decision", _delay(times.decision_blocks, times.decision_ms)),
         ("revocation", _delay(times.revocation_blocks, None)),
@@ -284,6 +285,20 @@ def alerts(report: Report) -> Table:
     return cut(Table("Alerts", head, rows, frozenset({1, 5, 6})))
 
 
+def model(report: Report) -> Table:
+    """Return what the agent found out about its model, in time order: alarms, trials, successors."""
+    rows = [
+        (
+            wording.moment(notice.time_s, has_clock=report.run.has_clock),
+            "drift" if notice.kind == "drift" else "replaced" if notice.adopted else "kept",
+            notice.model[:10],
+            findings.notice_sentence(notice),
+        )
+        for notice in report.model
+    ]
+    return cut(Table("The model", ("time", "what", "model in use", "on what grounds"), rows))
+
+
 def run(report: Report) -> Table:
     """Return which run this is."""
     facts = report.run
@@ -314,7 +329,7 @@ def settings(report: Report) -> Table:
 
 def all_figures(report: Report) -> list[Table]:
     """Return the tables that close the page."""
-    makers = (decisions, bad_rows, attacks, latency, chain, speed, parties, alerts, run, settings)
+    makers = (decisions, bad_rows, attacks, latency, chain, speed, parties, alerts, model, run, settings)
     return [make(report) for make in makers]
 
 

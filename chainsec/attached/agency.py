@@ -143,6 +143,7 @@ def open_agent(
                 batch_size=chain.batch_size,
                 quarantine_s=config.agent.quarantine_s,
                 clock=lambda: None,
+                keep_model=lambda _: None,  # its model stays as it was given
             ),
             receipts=directory.receipts,
             model=model,

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from chainsec.defence.risk import MODEL_FILE, STATE_FILE, EvidenceRiskModel
+from chainsec.defence.risk import MODEL_FILE
 from chainsec.defence.training import train_risk_model
 from chainsec.digest import parse_json
 from chainsec.errors import BadInput, RunMismatch
-from chainsec.scenarios.directory import MODELS, SETTINGS
+from chainsec.scenarios.directory import SETTINGS
+from chainsec.scenarios.model_folder import load_model, read_model_files
+from chainsec.services.audit import MODELS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,27 +34,15 @@ def find_model_files(path: Path | None, run: Path) -> dict[str, bytes]:
         RunMismatch: the agent's directory has lost its model.
     """
     if path is not None:
-        return _read(_folder_in(path))
+        return read_model_files(_folder_in(path))
     begun = _digest_in(run)
     fresh = train_risk_model([], [])
     if begun is None or (begun == fresh.digest and not (run / MODELS / begun).is_dir()):
         return fresh.to_files()
     try:
-        return _read(run / MODELS / begun)
+        return read_model_files(run / MODELS / begun)
     except BadInput as error:
         raise RunMismatch(f"{run}: the model it began with is gone; name it again", path=str(run)) from error
-
-
-def load_model(files: dict[str, bytes]) -> EvidenceRiskModel:
-    """Return the model in ``files``.
-
-    Raises:
-        BadInput: they are no model's.
-    """
-    try:
-        return EvidenceRiskModel.from_files(files)
-    except (ValueError, LookupError) as error:
-        raise BadInput(f"{MODEL_FILE}: {error}") from error
 
 
 def _folder_in(path: Path) -> Path:
@@ -62,13 +52,6 @@ def _folder_in(path: Path) -> Path:
     if len(models) != 1:
         raise BadInput(f"{path}: holds {len(models)} models; name a folder with one {MODEL_FILE}", path=str(path))
     return models[0]
-
-
-def _read(folder: Path) -> dict[str, bytes]:
-    files = {name: (folder / name).read_bytes() for name in (MODEL_FILE, STATE_FILE) if (folder / name).is_file()}
-    if MODEL_FILE not in files:
-        raise BadInput(f"{folder}: holds no {MODEL_FILE}", path=str(folder))
-    return files
 
 
 def _digest_in(run: Path) -> str | None:

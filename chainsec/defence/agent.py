@@ -9,18 +9,20 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
-from chainsec.defence.receipts import decision_receipt, refusal_receipt, threat_receipt, verdict_of
+from chainsec.defence.receipts import decision_receipt, notice_receipt, refusal_receipt, threat_receipt, verdict_of
+from chainsec.defence.renewal import Drift
 from chainsec.errors import UnknownRequest
 from chainsec.primitives import Decision
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
-    from chainsec.defence.observation import Observation, Threat, Use, UseWatcher
+    from chainsec.defence.observation import DigestedModel, Observation, Threat, Use, UseWatcher
     from chainsec.defence.policy import Thresholds
-    from chainsec.defence.receipts import DigestedModel
+    from chainsec.defence.renewal import Renewal
     from chainsec.primitives import AccessRequest, Hash32
 
 
@@ -76,6 +78,12 @@ class ResponseActions(Protocol):
     def raise_alert(self, request: AccessRequest, kind: str, severity: int, receipt: Hash32) -> None:
         """Report a threat by the requester of ``request``."""
 
+    def give_notice(self, kind: str, severity: int, receipt: Hash32) -> None:
+        """Report something about the agent itself, as that its model no longer fits."""
+
+    def anchor_model(self, model: DigestedModel) -> None:
+        """Keep a model and put its digest on chain, before it is used."""
+
     def settle(self) -> int:
         """Return once what was sent has taken effect, with the number of the block by which it has."""
 
@@ -120,6 +128,8 @@ class Agent:
         watcher: watches uses.
         thresholds: where verdicts change, by sensitivity 0 to 3.
         reasons: how many reasons a receipt names, at least 1.
+        careful: the same while the model's worth is in doubt; ``thresholds`` where omitted.
+        renewal: watches over the model and finds a better one; without it the model stays as it is.
     """
 
     def __init__(
@@ -132,6 +142,8 @@ class Agent:
         watcher: UseWatcher,
         thresholds: Sequence[Thresholds],
         reasons: int,
+        careful: Sequence[Thresholds] | None = None,
+        renewal: Renewal | None = None,
     ) -> None:
         self._source = source
         self._actions = actions
@@ -140,6 +152,10 @@ class Agent:
         self._watcher = watcher
         self._thresholds = tuple(thresholds)
         self._reasons = reasons
+        self._careful = tuple(careful or thresholds)
+        self._renewal = renewal
+        self._notice: tuple[dict[str, Any], deque[Callable[[], None]]] | None = None
+        self.is_careful = False
         self._observed: dict[str, Observation] = {}
         self._requests: dict[str, AccessRequest] = {}
         self._pending: deque[PendingRequest] = deque()
@@ -155,6 +171,7 @@ class Agent:
         the next step sends the same decisions again: nothing is scored twice. So it is with what could not be judged
         or written down.
         """
+        self.tend()
         self._pending.extend(self._source.poll())
         while self._pending:  # what fails stays, so that no request is lost
             self._judged.append((self._pending[0], self._judge(self._pending[0])))
@@ -169,6 +186,36 @@ class Agent:
         self._actions.settle()
         sent, self._unsent = self._unsent, []
         return [receipt for _, receipt in sent]
+
+    def tend(self) -> dict[str, Any] | None:
+        """Make known what was found out about the model, and act on it; return the receipt, None where nothing was.
+
+        An alarm makes the agent careful; a trial ends that, and puts the challenger in use where it has won. Every
+        ``step`` begins with this. What could not be sent is sent by the next call, nothing twice.
+        """
+        renewal = self._renewal
+        news = None if renewal is None else renewal.news
+        if renewal is None or news is None:
+            return None
+        least = renewal.settings.trial_labels
+        winner = None if isinstance(news, Drift) or not news.is_won(least) else news.challenger
+        if self._notice is None:
+            receipt = notice_receipt(news, self.model, least)
+            [digest] = self._receipts.append([receipt])
+            report = partial(self._actions.give_notice, receipt["kind"], SEVERITY["alert"], digest)
+            anchor = [] if winner is None else [partial(self._actions.anchor_model, winner)]
+            self._notice = receipt, deque([report, *anchor])
+        receipt, acts = self._notice
+        while acts:
+            acts[0]()
+            self._actions.settle()
+            acts.popleft()
+        self._notice = None
+        self.is_careful = isinstance(news, Drift)
+        if winner is not None:
+            self.model = winner
+        renewal.acknowledge()
+        return receipt
 
     def watch(self, uses: Sequence[Use]) -> list[Response]:
         """Take uses in time order and respond to what they reveal, each before the next is looked at.
@@ -186,6 +233,8 @@ class Agent:
                 responses.append(self._respond(threat, subject))
                 weight = WEIGHT[threat.response]
                 self.model.note_threat(threat.requester, use.time_s, weight)
+                if self._renewal is not None:
+                    self._renewal.note_threat(threat.requester, use.time_s, weight)
                 self._held.setdefault(threat.requester, []).append((use.time_s, weight))
         return responses
 
@@ -205,6 +254,8 @@ class Agent:
             self.model.learn(observation, denied)
         elif known is not denied:
             self.model.correct(observation, denied)
+        if known is not denied and self._renewal is not None:
+            self._renewal.note_label(observation, denied)
         if is_final:
             del self._observed[request_id]
             self._labels.pop(request_id, None)
@@ -221,6 +272,8 @@ class Agent:
         self._watcher.release(requester)
         for time_s, weight in self._held.pop(requester, ()):
             self.model.withdraw_threat(requester, time_s, weight)
+            if self._renewal is not None:
+                self._renewal.withdraw_threat(requester, time_s, weight)
 
     def has_scored(self, request_id: str) -> bool:
         """Tell whether the request was scored and its final label not learned yet."""
@@ -232,10 +285,11 @@ class Agent:
         if observation is None:
             return refusal_receipt(str(item.request.id), item.refusal)
         features = self.model.features(observation)
-        receipt = decision_receipt(
-            observation, features, self.model, self._thresholds[observation.sensitivity], self._reasons
-        )
+        thresholds = (self._careful if self.is_careful else self._thresholds)[observation.sensitivity]
+        receipt = decision_receipt(observation, features, self.model, thresholds, self._reasons)
         self.model.observe(observation)
+        if self._renewal is not None:
+            self._renewal.note_score(observation, receipt["score"])
         self._observed[observation.id] = observation
         self._watcher.expect(observation.id, observation.action)
         return receipt

@@ -116,6 +116,14 @@ class RiskModel(Protocol):
         """Return the model's canonical files, name to content."""
 
 
+class DigestedModel(RiskModel, Protocol):
+    """A risk model whose files have one digest."""
+
+    @property
+    def digest(self) -> str:
+        """Digest of the model's canonical files, 0x-hexadecimal."""
+
+
 class UseWatcher(Protocol):
     """Watches uses after a grant."""
 

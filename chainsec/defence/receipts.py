@@ -9,17 +9,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
-from chainsec.defence.observation import RiskModel
 from chainsec.defence.policy import choose_verdict
+from chainsec.defence.renewal import Drift, Trial, count_losses
 from chainsec.defence.surprise import RULES
 from chainsec.primitives import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from chainsec.defence.observation import Observation, Threat
+    from chainsec.defence.observation import DigestedModel, Observation, Threat
     from chainsec.defence.policy import Thresholds
 
 FORMAT = 1
@@ -36,22 +36,18 @@ VERDICTS = ("decision", "refusal")
 """Kinds of receipt that explain a verdict of the agent."""
 ANSWERS = ("approve", "cancel", "release")
 """Kinds of receipt that explain a guardian's act, named like it."""
+NOTICES = ("drift", "renewal")
+"""Kinds of receipt that explain what the agent reports about its own model: an alarm, and what a trial came to."""
 
 _FIELDS = {
     "decision": "request requester asset sensitivity model features score thresholds verdict reasons",
     "refusal": "request verdict reason",
     **dict.fromkeys(RESPONSES, "threat requester requests score evidence"),
     **dict.fromkeys(ANSWERS, "request guardian"),
+    "drift": "model stream events statistic threshold",
+    "renewal": "model challenger rows tried losses adopted",
 }
 _EVIDENCE = {"inputs", "statistic", "thresholds", "window_s", "time_s"}
-
-
-class DigestedModel(RiskModel, Protocol):
-    """A risk model whose files have one digest."""
-
-    @property
-    def digest(self) -> str:
-        """Digest of the model's canonical files, 0x-hexadecimal."""
 
 
 def decision_receipt(
@@ -118,6 +114,36 @@ def _round_figures(value: Any) -> Any:
 def guardian_receipt(request_id: str, answer: str, guardian: str) -> dict[str, Any]:
     """Return the receipt of a guardian's act: ``approve``, ``cancel`` or ``release``."""
     return {"format": FORMAT, "kind": answer, "request": request_id, "guardian": guardian}
+
+
+def notice_receipt(news: Drift | Trial, model: DigestedModel, least_tried: int) -> dict[str, Any]:
+    """Return the receipt of what the agent reports about the model in use.
+
+    Args:
+        news: an alarm, or the end of a trial.
+        model: the model in use.
+        least_tried: labels that a challenger needs to take over.
+    """
+    if isinstance(news, Drift):
+        return {
+            "format": FORMAT,
+            "kind": "drift",
+            "model": model.digest,
+            "stream": news.stream,
+            "events": news.events,
+            "statistic": news.statistic,
+            "threshold": news.threshold,
+        }
+    return {
+        "format": FORMAT,
+        "kind": "renewal",
+        "model": model.digest,
+        "challenger": None if news.challenger is None else news.challenger.digest,
+        "rows": news.rows,
+        "tried": [list(row) for row in news.tried],
+        "losses": list(news.losses),
+        "adopted": news.is_won(least_tried),
+    }
 
 
 def find_shape_fault(receipt: Any, kinds: Collection[str]) -> str | None:
@@ -212,6 +238,43 @@ def _find_response_fault(receipt: Mapping[str, Any]) -> str | None:
     if RESPONSES.index(receipt["kind"]) >= sum(stated >= level for level in levels):
         return f"the statistic does not call for {receipt['kind']!r}"
     return None
+
+
+def find_drift_fault(receipt: Mapping[str, Any], due: Drift | None) -> str | None:
+    """Hold the receipt of an alarm against the alarm that scores and labels lead to; return what differs, or None."""
+    stated = tuple(receipt[name] for name in ("stream", "events", "statistic", "threshold"))
+    if due is None or stated != (due.stream, due.events, due.statistic, due.threshold):
+        return "scores and labels lead to no such alarm"
+    return None
+
+
+def find_trial_fault(
+    receipt: Mapping[str, Any], scores: Mapping[str, float], labels: Mapping[str, bool], least_tried: int
+) -> str | None:
+    """Recompute the receipt of a trial; return what does not follow from it, or None.
+
+    What the challenger would have scored is stated, not proved: its features stand in no receipt.
+
+    Args:
+        receipt: a receipt of kind ``renewal``.
+        scores: of the model in use, by request.
+        labels: that had come to light, by request.
+        least_tried: labels that a challenger needs to take over.
+    """
+    try:
+        for name, denied, in_use, challenger in receipt["tried"]:
+            if scores.get(name) != in_use or labels.get(name) is not denied:
+                return f"score or label of the tried request {name} are others"
+            if not 0 <= challenger <= 1:
+                return f"a score of the challenger is {challenger!r}"
+        tried = [(row[1], row[2], row[3]) for row in receipt["tried"]]
+    except _MALFORMED as error:
+        return f"it is no receipt of a trial: {error!r}"
+    losses = [count_losses([(row[0], row[side]) for row in tried]) for side in (1, 2)]
+    if losses != receipt["losses"]:
+        return f"its losses are {receipt['losses']}, its scores give {losses}"
+    is_won = receipt["challenger"] is not None and len(tried) >= least_tried and losses[1] <= losses[0]
+    return None if receipt["adopted"] is is_won else f"adopted is {receipt['adopted']!r}, its losses say {is_won}"
 
 
 def verdict_of(receipt: Mapping[str, Any]) -> Verdict:

@@ -241,7 +241,7 @@ def _count_figures(path: Path, acts: Acts, evidence: Evidence) -> dict[str, obje
         "decisions.revoked_by_guardian": ended["cancel"],
         "decisions.revoked_after_expiry": ended[""],
         "decisions.quarantined": acts.count("RequesterQuarantined"),
-        "decisions.alerts": acts.count("AlertRaised"),
+        "decisions.alerts": acts.count("AlertRaised") - evidence.notices,
         "decisions.overruled_by_contract": len(overruled),
         "latency.decision_blocks": Quantiles.of(waits),
         "cost.gas_total": acts.gas_total(),
@@ -273,6 +273,8 @@ def _check_report(path: Path, summary: AuditSummary, evidence: Evidence, figures
     parts = sum(part.transactions for part in operations), sum(part.gas_total for part in operations)
     if parts != (report.cost.transactions, report.cost.gas_total):
         raise AuditFailed(f"{REPORT}: cost.gas_by_operation does not add up")
+    if len(report.model) != evidence.notices:
+        raise AuditFailed(f"{REPORT}: model has {len(report.model)} notices, the run {evidence.notices}")
     if report.network is not None and "network.seals" not in figures:
         raise AuditFailed(f"{REPORT}: tells of a network, and the run was on one chain")
 

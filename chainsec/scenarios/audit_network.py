@@ -11,8 +11,9 @@ from chainsec.errors import AuditFailed
 from chainsec.ledger.local import LocalEngine
 from chainsec.network.evidence import check_headers, read_headers
 from chainsec.network.surroundings import QbftSettings
-from chainsec.scenarios.directory import HEADERS, MODELS
+from chainsec.scenarios.directory import HEADERS
 from chainsec.scenarios.network_run import count_headers
+from chainsec.services.audit import MODELS
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Self
 from chainsec.digest import canonical_json, parse_canonical
 from chainsec.errors import BadInput, RunInUse, RunMismatch
 from chainsec.journal import Journal, write_atomically
+from chainsec.services.audit import MODELS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -30,7 +31,6 @@ CHAIN_FILES = (CHAIN, f"{CHAIN}-wal", f"{CHAIN}-journal", f"{CHAIN}.seal")
 HEADERS = "headers.txt"
 """The sealed headers of a chain that validators agreed on."""
 JOURNALS = ("contexts", "receipts", "uses", "outcomes")
-MODELS = "models"
 SEAL = "seal.json"
 TIMINGS = "timings.jsonl"
 LOCK = ".lock"

@@ -7,6 +7,7 @@ scenarios, below ``audit``. Not here: the chain itself (``chainsec.ledger.verify
 
 from __future__ import annotations
 
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from chainsec.contexts import Admission, Contexts
@@ -14,10 +15,11 @@ from chainsec.defence.risk import EvidenceRiskModel
 from chainsec.digest import keccak, merkle_root, parse_canonical
 from chainsec.errors import AuditFailed
 from chainsec.primitives import Hash32, Scope
-from chainsec.scenarios.directory import MODELS, SETTINGS
+from chainsec.scenarios.directory import SETTINGS
 from chainsec.scenarios.examination import Examination, Judged
+from chainsec.scenarios.succession import Label, Succession
 from chainsec.services.access import Basis, Status
-from chainsec.services.audit import leaves_of
+from chainsec.services.audit import MODELS, leaves_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -47,8 +49,8 @@ class Evidence:
         view_lag_s: how old the newest block may be that a gateway's node does not have yet, seconds: none on a chain
             in one process.
 
-    ``receipts``, ``scores`` and ``refusals`` count what was held against the chain and computed again, ``anchored`` the
-    records under an anchor by stream, ``unanchored`` those that nothing on chain commits to yet.
+    ``receipts``, ``scores``, ``refusals`` and ``notices`` count what was held against the chain and computed again,
+    ``anchored`` the records under an anchor by stream, ``unanchored`` those that nothing on chain commits to yet.
     """
 
     def __init__(
@@ -64,17 +66,18 @@ class Evidence:
         self._time_offset_s = settings.run.time_offset_s
         self._judged: dict[str, Judged] = {}
         self._standing: Standing | None = None
+        self._anchored_at: dict[str, int] = {}
         self.models: dict[str, EvidenceRiskModel] = {}
-        self.receipts = self.scores = self.refusals = self.unanchored = 0
+        self.receipts = self.scores = self.refusals = self.notices = self.unanchored = 0
         self.anchored = {USES: 0, OUTCOMES: 0}
 
     def check_records(self) -> None:
         """Check everything but the settings, in the order in which one thing rests on another."""
         self.check_contexts()
         self.check_models()
+        self.check_anchored(OUTCOMES)
         self.check_receipts()
-        for stream in (USES, OUTCOMES):
-            self.check_anchored(stream)
+        self.check_anchored(USES)
 
     def check_settings(self) -> None:
         """The settings are those that were anchored when the run began."""
@@ -116,7 +119,7 @@ class Evidence:
 
     def check_models(self) -> None:
         """Every model kept has the digest it is named by, and is anchored on chain."""
-        roots = [bytes(event.args["root"]) for event in self._acts.anchors(MODELS)]
+        roots = {bytes(event.args["root"]): event.block_number for event in reversed(self._acts.anchors(MODELS))}
         for folder in sorted((self._path / MODELS).glob("*")):
             files = {file.name: file.read_bytes() for file in sorted(folder.iterdir())}
             name = f"{MODELS}/{folder.name}"
@@ -132,13 +135,20 @@ class Evidence:
             if model.digest != folder.name:
                 raise AuditFailed(f"{name}: the model's digest is {model.digest}")
             self.models[model.digest] = model
+            if root in roots:
+                self._anchored_at[model.digest] = roots[root]
         if len(self.models) < len(roots):
             raise AuditFailed(f"{MODELS}: a model that was anchored on chain is missing")
 
     def check_receipts(self) -> None:
         """Every act on chain has its receipt, in the chain's order, and follows from it."""
         self._check_first_decisions()
-        examination, found = Examination(self._settings, self._acts, self._keys, self._judged, self.models), set()
+        in_order = dict(sorted(self._anchored_at.items(), key=itemgetter(1)))
+        succession = Succession(self._settings.renewal, self._keys.agent.address, in_order, list(self._read_labels()))
+        examination = Examination(
+            self._settings, self._acts, self._keys, judged=self._judged, models=self.models, succession=succession
+        )
+        found = set()
         places = self._acts.receipt_places
         for number, (line, digest) in enumerate(self._in_order("receipts.jsonl", places, "no act on chain"), 1):
             found.add(digest)
@@ -152,10 +162,16 @@ class Evidence:
                 shown = f"of {event.name} in block {event.block_number} is missing"
                 raise AuditFailed(f"receipts.jsonl: the receipt {digest} {shown}", block=event.block_number)
         self.scores, self.refusals = examination.scores, examination.refusals
+        self.notices = succession.notices
         decisions = len(self._acts.verdicts())
         if self.scores + self.refusals != decisions:
             judged = f"{self.scores} scores and {self.refusals} refusals"
             raise AuditFailed(f"receipts.jsonl: the agent decided {decisions} times, with {judged}")
+
+    def _read_labels(self) -> Iterator[Label]:
+        for line in self._lines("outcomes.jsonl"):
+            record = parse_canonical(line)
+            yield Label(record["request"], record["denied"], record["block"])
 
     def _check_first_decisions(self) -> None:
         """The agent is the first to decide each request."""

@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from chainsec.defence.agent import SEVERITY
 from chainsec.defence.policy import thresholds_by_sensitivity
-from chainsec.defence.receipts import ANSWERS, RESPONSES, VERDICTS, find_fault, find_shape_fault, find_threat_fault
+from chainsec.defence.receipts import (
+    ANSWERS,
+    NOTICES,
+    RESPONSES,
+    VERDICTS,
+    find_fault,
+    find_shape_fault,
+    find_threat_fault,
+)
 from chainsec.digest import keccak
 from chainsec.primitives import Hash32
 from chainsec.services.access import Basis, Status
@@ -26,6 +34,7 @@ if TYPE_CHECKING:
     from chainsec.ledger.contract import Event
     from chainsec.primitives import AccessRequest, Address
     from chainsec.scenarios.acts import Acts
+    from chainsec.scenarios.succession import Succession
 
 _OUTCOMES = {
     "deny": {Status.DENIED},
@@ -55,6 +64,7 @@ class Examination:
         keys: who holds the roles.
         judged: what the agent had to see in each request that was decided.
         models: of the run, by digest.
+        succession: which of them was in use when.
 
     ``scores`` counts the scores that were computed again, ``refusals`` the decisions that had to have none.
     """
@@ -64,11 +74,19 @@ class Examination:
         settings: Config,
         acts: Acts,
         keys: Keys,
+        *,
         judged: Mapping[str, Judged],
         models: Mapping[str, EvidenceRiskModel],
+        succession: Succession,
     ) -> None:
         costs = settings.costs
-        self._thresholds = thresholds_by_sensitivity(costs.wrong_grant, costs.wrong_denial, costs.escalation)
+        self._thresholds = {
+            careful: thresholds_by_sensitivity(
+                costs.wrong_grants(careful=careful), costs.wrong_denial, costs.escalation
+            )
+            for careful in (False, True)
+        }
+        self._succession = succession
         self._reasons = settings.agent.reasons
         self._acts = acts
         self._keys = keys
@@ -83,7 +101,9 @@ class Examination:
         fault = find_shape_fault(receipt, kinds) if kinds else "its acts are not one account's to do together"
         if fault:
             return fault
-        if kinds is RESPONSES:
+        if receipt["kind"] in NOTICES:
+            return self._succession.find_notice_fault(receipt, events)
+        if receipt["kind"] in RESPONSES:
             return self._find_levels_fault(receipt) or self._find_response_fault(receipt, events)
         request = self._acts.requests.get(receipt["request"])
         if request is None:
@@ -102,7 +122,8 @@ class Examination:
         senders, functions = {act.sender for act in acts}, {act.function for act in acts}
         kinds: Collection[str] = ()
         if senders == {self._keys.agent.address}:
-            kinds = VERDICTS if all(act.is_verdict for act in acts) else RESPONSES if functions <= _RESPONDING else ()
+            reports = (*RESPONSES, *NOTICES)
+            kinds = VERDICTS if all(act.is_verdict for act in acts) else reports if functions <= _RESPONDING else ()
         elif senders == {self._keys.guardian.address} and len(functions) == 1 and functions <= set(ANSWERS):
             kinds = tuple(functions)
         return kinds, min(senders)
@@ -128,9 +149,11 @@ class Examination:
         others = {event.name for event in events} - {decided[0].name}
         if others - ({"AccessRevoked"} if receipt["kind"] == "cancel" else set()):
             return f"{min(others)} carries it too"
-        return self._find_judgement_fault(receipt, request) if receipt["kind"] in VERDICTS else None
+        if receipt["kind"] not in VERDICTS:
+            return None
+        return self._find_judgement_fault(receipt, request, decided[0].block_number)
 
-    def _find_judgement_fault(self, receipt: Mapping[str, Any], request: AccessRequest) -> str | None:
+    def _find_judgement_fault(self, receipt: Mapping[str, Any], request: AccessRequest, block: int) -> str | None:
         observed, refusal = self._judged[str(request.id)]
         if receipt["kind"] == "refusal":
             self.refusals += 1
@@ -146,8 +169,9 @@ class Examination:
         if model is None:
             return f"the model {receipt['model']} is not in the run"
         self.scores += 1
-        thresholds = self._thresholds[observed.sensitivity]
-        return find_fault(receipt, model, thresholds, self._reasons)
+        thresholds = self._thresholds[self._succession.is_careful][observed.sensitivity]
+        fault = find_fault(receipt, model, thresholds, self._reasons)
+        return fault or self._succession.find_model_fault(receipt, block)
 
     def _find_levels_fault(self, receipt: Mapping[str, Any]) -> str | None:
         """Return what is wrong with the arithmetic of a response; a kind of threat has the same levels all along."""

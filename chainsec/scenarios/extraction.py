@@ -34,11 +34,12 @@ _MAX_COMPARED_COLUMNS = 1_000
 
 
 class Extracted(NamedTuple):
-    """What one row says."""
+    """What one row says, and which row of the log it is, the first one being 1."""
 
     attempt: Attempt
     organisation: str
     sensitivity: int
+    record: int
 
 
 class Extractor:
@@ -126,4 +127,4 @@ class Extractor:
             row=row.record if row.in_array else row.line,
         )
         organisation = self._organisation(fields) if self._organisation else DEFAULT_ORGANISATION
-        return Extracted(attempt, organisation, int(self._sensitivity(fields)))
+        return Extracted(attempt, organisation, int(self._sensitivity(fields)), row.record)

@@ -21,6 +21,7 @@ from chainsec.scenarios.report_schema import (
     Decisions,
     Histogram,
     Latency,
+    ModelNotice,
     OperationGas,
     Organisation,
     Quantiles,
@@ -232,6 +233,24 @@ def list_alerts(play: Play) -> tuple[Alert, ...]:
             evidence=dict(seen.response.threat.evidence),
         )
         for seen in play.threats
+    )
+
+
+def list_notices(play: Play) -> tuple[ModelNotice, ...]:
+    """Return what the agent reported about its model, in time order."""
+    return tuple(
+        ModelNotice(
+            time_s=time_s,
+            kind=receipt["kind"],
+            model=receipt["model"],
+            stream=receipt.get("stream"),
+            events=receipt.get("events"),
+            challenger=receipt.get("challenger"),
+            tried=len(receipt["tried"]) if "tried" in receipt else None,
+            losses=tuple(receipt["losses"]) if "losses" in receipt else None,
+            adopted=receipt.get("adopted"),
+        )
+        for time_s, receipt in play.notices
     )
 
 

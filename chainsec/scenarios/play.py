@@ -53,8 +53,9 @@ class Play:
         on_tick: told the counters after every tick.
         on_filing: told that gateways come to file requests.
 
-    While it runs it gathers ``episodes``, ``threats``, ``gas`` (what came before it is "setup"), ``standing`` grants
-    and ``harm`` (requester, kind of attack and time of each use that an attack got through).
+    While it runs it gathers ``episodes``, ``threats``, ``notices`` about the model with their times, ``gas`` (what came
+    before it is "setup"), ``standing`` grants and ``harm`` (requester, kind of attack and time of each use that an
+    attack got through).
     """
 
     box: Sandbox
@@ -67,6 +68,7 @@ class Play:
     score: Score = field(default_factory=Score)
     episodes: list[Episode] = field(default_factory=list)
     threats: list[ThreatSeen] = field(default_factory=list)
+    notices: list[tuple[int, dict[str, Any]]] = field(default_factory=list)
     harm: list[tuple[str, str, int]] = field(default_factory=list)
     clock_s: int = 0
 
@@ -148,6 +150,10 @@ class Play:
 
     def _decide(self, time_s: int) -> list[Episode]:
         """Let the agent decide what is final and return the episodes concerned."""
+        notice = self.agent.tend()
+        if notice is not None:
+            self.notices.append((time_s, notice))
+            self.gas.charge("notice", 1)
         receipts = self.agent.step()
         self.gas.charge("decision", len(receipts))
         at, decided = self.box.client.at, []

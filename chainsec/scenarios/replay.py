@@ -113,7 +113,7 @@ def _check_span(attempts: Sequence[Attempt], log: str, field_of_time: str) -> No
 
 def _grant_consents(found: Sequence[Extracted], members: Mapping[str, str], until_s: int) -> tuple[ConsentTerms, ...]:
     scopes: dict[tuple[str, str, str], int] = {}
-    for attempt, _, _ in found:
+    for attempt, _, _, _ in found:
         key = (attempt.asset, members[attempt.requester], attempt.purpose)
         scopes[key] = scopes.get(key, 0) | int(ACTION_SCOPES[attempt.action])
     return tuple(
@@ -191,7 +191,7 @@ def build_replay(
     members: dict[str, str] = {}
     moved: set[str] = set()
     levels: dict[str, int] = {}
-    for attempt, organisation, sensitivity in found:
+    for attempt, organisation, sensitivity, _ in found:
         if members.setdefault(attempt.requester, organisation) != organisation:
             moved.add(attempt.requester)
         levels[attempt.asset] = max(sensitivity, levels.get(attempt.asset, 0))

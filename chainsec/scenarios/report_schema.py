@@ -23,6 +23,7 @@ from chainsec.scenarios.report_series import (
     Histogram,
     Part,
     Quantiles,
+    Rate,
     ScoreHistogram,
     ScoreMark,
     Seconds,
@@ -42,6 +43,7 @@ __all__ = [
     "Histogram",
     "Latency",
     "Measures",
+    "ModelNotice",
     "OperationGas",
     "Organisation",
     "Quality",
@@ -137,7 +139,7 @@ class Decisions(Part):
             holder quarantined.
         honest_cut_off_by_guardian: grants of good requests taken back by guardians while they stood.
         quarantined: times a requester was cut off.
-        alerts: threats raised on chain.
+        alerts: threats raised on chain; what the agent reports about its own model is counted apart.
         overruled_by_contract: verdicts of the agent that the contract lowered, counted as what they became.
     """
 
@@ -244,6 +246,32 @@ class Organisation(Part):
     escalated: Count
 
 
+class ModelNotice(Part):
+    """What the agent reported about its own model.
+
+    Args:
+        time_s: simulated time, Unix seconds (a row number without a clock).
+        kind: ``drift`` (an alarm: the agent is careful from here on) or ``renewal`` (the end of that).
+        model: digest of the model in use until then.
+        stream: of an alarm: ``scores`` or ``outcomes``.
+        events: of an alarm: figures of that stream since the model was put in use or last confirmed.
+        challenger: of a renewal: digest of the model that was tried, None where labels did not suffice to train one.
+        tried: of a renewal: requests that both models scored and whose label came to light.
+        losses: of a renewal: Brier's scores on them, of the model in use and of the challenger.
+        adopted: of a renewal: whether the challenger took over.
+    """
+
+    time_s: Seconds
+    kind: Literal["drift", "renewal"]
+    model: Hex32
+    stream: str | None = None
+    events: Count | None = None
+    challenger: Hex32 | None = None
+    tried: Count | None = None
+    losses: tuple[Rate, Rate] | None = None
+    adopted: bool | None = None
+
+
 class Report(Part):
     """The whole of ``report.json``; ``network`` where validators agreed on the chain.
 
@@ -262,6 +290,7 @@ class Report(Part):
     parties: tuple[Organisation, ...] = ()
     series: Series = Series()
     timeline: tuple[Alert, ...] = ()
+    model: tuple[ModelNotice, ...] = ()
     network: NetworkPart | None = None
 
     @model_validator(mode="after")

@@ -15,15 +15,17 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 from chainsec import __version__
 from chainsec.defence.detectors import UseMonitor
 from chainsec.defence.observation import Observation, Use
+from chainsec.defence.renewal import Renewal, RenewalSettings
 from chainsec.defence.training import train_risk_model
 from chainsec.digest import digest_json
 from chainsec.errors import BadInput, ChainTakenBack, RunMismatch
 from chainsec.ledger.engine import IN_PROCESS
+from chainsec.models.drift import DriftSettings
 from chainsec.network.engine import NetworkEngine
 from chainsec.sandbox import Sandbox
 from chainsec.scenarios import comparison, measure
 from chainsec.scenarios.audit import REPORT, find_broken_seal, verify_run
-from chainsec.scenarios.directory import FORMAT, MODELS, SEAL, SETTINGS, RunDirectory, discard_run
+from chainsec.scenarios.directory import FORMAT, SEAL, SETTINGS, RunDirectory, discard_run
 from chainsec.scenarios.episodes import Score, observed_of
 from chainsec.scenarios.hospital import hospital
 from chainsec.scenarios.mapping import load_mapping
@@ -230,8 +232,7 @@ def _play(
 ) -> tuple[Play, NetworkPart | None]:
     watcher.on_step("model", 0, 1)
     model = train_on_history(workload)
-    files = model.to_files()
-    directory.keep_model(model.digest, files)
+    directory.keep_model(model.digest, model.to_files())
     watcher.on_step("model", 1, 1)
     key_seed = run_key_seed(config.seed)
     with (
@@ -239,12 +240,18 @@ def _play(
         Sandbox(config, engine=engine, key_seed=key_seed, is_replay=True, contexts=directory.contexts) as box,
     ):
         assets = set_stage(box, workload, watcher.on_step)
-        notary = box.keys.notary
-        box.deployment.audit.anchor(notary, SETTINGS, [directory.settings])
-        box.deployment.audit.anchor(notary, MODELS, [files[name] for name in sorted(files)])
+        box.deployment.audit.anchor(box.keys.notary, SETTINGS, [directory.settings])
+        box.anchor_model(model)
         box.client.settle()
         venue.go_live(engine)
-        agent = box.start_agent(model, watch_history(workload), receipts=directory.receipts, clock=lambda: play.clock_s)
+        agent = box.start_agent(
+            model,
+            watch_history(workload),
+            receipts=directory.receipts,
+            clock=lambda: play.clock_s,
+            renewal=plan_renewal(workload, config),
+            keep_model=lambda found: directory.keep_model(found.digest, found.to_files()),
+        )
         play = Play(
             box,
             workload,
@@ -269,6 +276,24 @@ def _play(
 
 def train_on_history(workload: Workload) -> EvidenceRiskModel:
     """Train on the workload's history, with the labels that were known when the live part began."""
+    return train_risk_model(*_observe_history(workload))
+
+
+def plan_renewal(workload: Workload, config: Config) -> Renewal | None:
+    """Return what watches over the model that ``train_on_history`` gives; None where the settings want none."""
+    settings = config.renewal
+    if not settings.enabled:
+        return None
+    told = RenewalSettings(
+        drift=DriftSettings(settings.reference_events, settings.events_per_false_alarm),
+        fresh_labels=settings.fresh_labels,
+        trial_labels=settings.trial_labels,
+        patience_events=settings.patience_events,
+    )
+    return Renewal(*_observe_history(workload), train_risk_model, told)
+
+
+def _observe_history(workload: Workload) -> tuple[list[Observation], list[bool | None]]:
     sensitivities = {record.name: record.sensitivity for record in workload.records}
     history = [
         Observation(
@@ -278,7 +303,7 @@ def train_on_history(workload: Workload) -> EvidenceRiskModel:
         )
         for number, attempt in enumerate(workload.history)
     ]
-    return train_risk_model(history, [_known_label(attempt) for attempt in workload.history])
+    return history, [_known_label(attempt) for attempt in workload.history]
 
 
 def watch_history(workload: Workload) -> UseMonitor:
@@ -344,6 +369,7 @@ def _report(
         parties=measure.list_parties(play),
         series=measure.draw_series(play, agent, baselines, play.box.thresholds()),
         timeline=measure.list_alerts(play),
+        model=measure.list_notices(play),
     )
 
 

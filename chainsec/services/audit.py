@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from chainsec.ledger.client import Client
     from chainsec.ledger.contract import Contract
 
+MODELS = "models"
+"""The stream of the models that the agent uses: each anchor covers the files of one."""
+
 
 def stream_hash(stream: str) -> bytes:
     """Return the on-chain name of a stream of records, 32 bytes."""

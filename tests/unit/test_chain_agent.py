@@ -295,7 +295,13 @@ def test_decisions_go_out_in_batches_into_one_block(clinic):
     box = clinic.box
     items = [ask(clinic) for _ in range(5)]
     actions = ChainActions(
-        box.client, box.deployment, box.keys.agent, batch_size=2, quarantine_s=60, clock=lambda: box.now_s + 500
+        box.client,
+        box.deployment,
+        box.keys.agent,
+        batch_size=2,
+        quarantine_s=60,
+        clock=lambda: box.now_s + 500,
+        keep_model=box.anchor_model,
     )
     before, transactions, now_s = box.client.at, box.client.transactions, box.now_s
     actions.decide([Decision(item, Verdict.DENY, RECEIPT) for item in items])
@@ -382,7 +388,13 @@ def test_a_batch_of_the_largest_size_fits_into_a_transaction():
         box.add_organisation("clinic")
         box.add_member("clinic", "ann")
         actions = ChainActions(
-            box.client, box.deployment, box.keys.agent, batch_size=size, quarantine_s=60, clock=lambda: None
+            box.client,
+            box.deployment,
+            box.keys.agent,
+            batch_size=size,
+            quarantine_s=60,
+            clock=lambda: None,
+            keep_model=box.anchor_model,
         )
         scan = box.add_asset("patient", b"scan", sensitivity=1)
         box.give_consent("patient", scan, "clinic", "treatment")

@@ -8,6 +8,7 @@ from chainsec.defence.agent import SEVERITY, Agent, PendingRequest
 from chainsec.defence.detectors import UseMonitor
 from chainsec.defence.observation import Observation, Threat, Use
 from chainsec.defence.policy import Thresholds
+from chainsec.defence.renewal import Drift, RenewalSettings, Trial, Tried
 from chainsec.digest import digest_json, keccak
 from chainsec.errors import LedgerError, UnknownRequest
 from chainsec.journal import Journal
@@ -88,6 +89,14 @@ class Desk:
     def raise_alert(self, request, kind, severity, receipt):
         self.acts.append(("alert", request, kind, severity, receipt))
 
+    def give_notice(self, kind, severity, receipt):
+        if self.failure:
+            raise self.failure
+        self.acts.append(("notice", kind, severity, receipt))
+
+    def anchor_model(self, model):
+        self.acts.append(("anchor", model.digest))
+
     def settle(self):
         self.acts.append(("settle",))
         return self.acts.count(("settle",))
@@ -126,7 +135,24 @@ class Diary:
         return call
 
 
-def an_agent(model, source, actions=None, *, watcher=None, thresholds=ESCALATE_ALL, receipts=None):
+class Chronicle:
+    """A renewal whose news is set from outside."""
+
+    def __init__(self):
+        self.settings = RenewalSettings(trial_labels=1)
+        self.news, self.calls = None, []
+
+    def acknowledge(self):
+        self.news = None
+        self.calls.append(("acknowledge",))
+
+    def __getattr__(self, name):
+        return lambda *told: self.calls.append((name, *told))
+
+
+def an_agent(
+    model, source, actions=None, *, watcher=None, thresholds=ESCALATE_ALL, receipts=None, careful=None, renewal=None
+):
     return Agent(
         source=source,
         actions=actions or Desk(),
@@ -135,6 +161,8 @@ def an_agent(model, source, actions=None, *, watcher=None, thresholds=ESCALATE_A
         watcher=watcher or UseMonitor(),
         thresholds=thresholds,
         reasons=3,
+        careful=careful,
+        renewal=renewal,
     )
 
 
@@ -409,3 +437,81 @@ def test_the_zero_hash_is_no_receipt_of_anything(model):
     desk = Desk()
     an_agent(model, Inbox(pending(1)), desk).step()
     assert all(decision.receipt != ZERO_HASH for decision in desk.acts[0][1])
+
+
+DRIFT = Drift("scores", 500, 2e4, 20_000)
+
+
+def test_an_alarm_stands_on_chain_before_the_next_decision_and_makes_it_careful(model):
+    desk, renewal, receipts = Desk(), Chronicle(), Journal(None)
+    agent = an_agent(
+        model, Inbox(pending(1)), desk, thresholds=GRANT_ALL, careful=ESCALATE_ALL, renewal=renewal, receipts=receipts
+    )
+    renewal.news = DRIFT
+    [receipt] = agent.step()
+    assert receipt["verdict"] == "escalate"
+    assert [act[0] for act in desk.acts] == ["notice", "settle", "decide", "settle"]
+    assert desk.acts[0][1:] == ("drift", SEVERITY["alert"], Hash32(keccak(receipts.lines[0])))
+    assert agent.is_careful
+    assert renewal.news is None
+
+
+def test_scores_and_labels_reach_the_renewal_once_each(model):
+    renewal, item = Chronicle(), pending(1)
+    agent = an_agent(model, Inbox(item), renewal=renewal)
+    [receipt] = agent.step()
+    request_id = str(item.request.id)
+    agent.learn(request_id, denied=True, is_final=False)
+    agent.learn(request_id, denied=True, is_final=False)
+    agent.learn(request_id, denied=False)
+    assert renewal.calls == [
+        ("note_score", item.observation, receipt["score"]),
+        ("note_label", item.observation, True),
+        ("note_label", item.observation, False),
+    ]
+
+
+def test_a_challenger_that_won_is_anchored_before_it_scores_anything(model, model_files):
+    better = type(model).from_files(model_files)
+    for number in range(20, 24):
+        better.observe(pending(number).observation)
+    desk, renewal = Desk(), Chronicle()
+    agent = an_agent(model, Inbox(pending(1)), desk, renewal=renewal)
+    agent.is_careful = True
+    renewal.news = Trial(better, 9, (Tried("0x1", denied=True, in_use=0.2, challenger=0.9),))
+    agent.step()
+    assert [act[0] for act in desk.acts] == ["notice", "settle", "anchor", "settle", "decide", "settle"]
+    assert agent.model is better
+    assert not agent.is_careful
+
+
+def test_a_challenger_that_lost_is_neither_anchored_nor_used(model):
+    desk, renewal = Desk(), Chronicle()
+    agent = an_agent(model, Inbox(pending(1)), desk, renewal=renewal)
+    renewal.news = Trial(object_with_digest(), 9, (Tried("0x1", denied=True, in_use=0.9, challenger=0.2),))
+    agent.step()
+    assert [act[0] for act in desk.acts] == ["notice", "settle", "decide", "settle"]
+    assert agent.model is model
+
+
+def object_with_digest():
+    class Challenger:
+        digest = "0x" + "11" * 32
+
+    return Challenger()
+
+
+def test_a_notice_that_could_not_be_sent_is_sent_by_the_next_step_with_one_receipt(model):
+    desk, renewal, receipts = Desk(), Chronicle(), Journal(None)
+    agent = an_agent(model, Inbox(pending(1)), desk, renewal=renewal, receipts=receipts)
+    renewal.news = DRIFT
+    desk.failure = LedgerError("suspended")
+    for _ in range(2):
+        with pytest.raises(LedgerError, match="suspended"):
+            agent.step()
+    assert not agent.is_careful
+    assert renewal.calls == []
+    desk.failure = None
+    agent.step()
+    assert [act[0] for act in desk.acts] == ["notice", "settle", "decide", "settle"]
+    assert len(receipts) == 2

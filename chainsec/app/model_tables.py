@@ -1,0 +1,109 @@
+"""Shows what studies found: a table in the terminal, figures in a file, plots on a page.
+
+Layer: app. Not here: measuring (``chainsec.evaluation``), drawing (``model_page``).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import typer
+from rich.console import Console
+
+from chainsec import __version__
+from chainsec.app.table import Table
+from chainsec.app.terminal import lay_out
+from chainsec.app.wording import visible_text
+from chainsec.digest import canonical_json
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from chainsec.evaluation.catalogue import Entry, PassedOver
+    from chainsec.evaluation.outcome import Figure, Outcome
+
+__all__ = ["outcomes_json", "show_outcomes", "show_studies", "tabulate_outcome"]
+
+FORMAT = 1
+_LONGEST = 1_000
+
+
+def show_studies(entries: Sequence[Entry]) -> None:
+    """List studies: name, what is judged, which data they read."""
+    rows = [(entry.name, entry.load().title, entry.reads or "none: makes its own") for entry in entries]
+    console = Console(highlight=False)
+    console.print(lay_out(Table("Studies", ("name", "what is judged", "data"), rows), console.width, longest=_LONGEST))
+
+
+def show_outcomes(outcomes: Sequence[Outcome], passed_over: Sequence[PassedOver]) -> None:
+    """Print a table for each study, what was passed over, and what is not as good as asked."""
+    console = Console(highlight=False)
+    for outcome in outcomes:
+        console.print(lay_out(tabulate_outcome(outcome), console.width, longest=_LONGEST))
+        console.print()
+    for one in passed_over:
+        typer.echo(f"{one.name}: passed over: {visible_text(one.reason, _LONGEST)}")
+    missed = [
+        f"{outcome.study}: {figure.metric}"
+        for outcome in outcomes
+        for figure in outcome.figures
+        if figure.is_reached is False
+    ]
+    if missed:
+        typer.echo(f"Not as good as asked: {'; '.join(missed)}")
+
+
+def outcomes_json(outcomes: Sequence[Outcome], passed_over: Sequence[PassedOver], seed: int) -> bytes:
+    """Return everything that was found as canonical JSON."""
+    return canonical_json(
+        {
+            "format": FORMAT,
+            "passed_over": {one.name: one.reason for one in passed_over},
+            "seed": seed,
+            "studies": [outcome.to_json() for outcome in outcomes],
+            "version": __version__,
+        }
+    )
+
+
+def tabulate_outcome(outcome: Outcome) -> Table:
+    """Return a study's figures, and what must be known to judge them, as a table."""
+    rows = [
+        (
+            figure.metric,
+            figure_text(figure.ours),
+            ""
+            if figure.low is None or figure.high is None
+            else f"{figure_text(figure.low)} to {figure_text(figure.high)}",
+            "" if figure.published is None else f"{figure_text(figure.published)} {figure.published_by}".strip(),
+            _asked(figure),
+        )
+        for figure in outcome.figures
+    ]
+    told = [f"{outcome.data}. {outcome.protocol}", *outcome.notes, f"Seed {outcome.seed}, {outcome.seconds:.0f} s."]
+    head = ("metric", "ours", "95 % interval", "published", "asked")
+    return Table(outcome.study, head, rows, frozenset({1}), note=" ".join(told))
+
+
+def figure_text(value: float) -> str:
+    """Return a figure as people read it.
+
+    >>> figure_text(0.91234), figure_text(58.04), figure_text(1234.5)
+    ('0.912', '58.0', '1,234')
+    """
+    if abs(value) < 10:  # noqa: PLR2004 - rates and the like
+        return f"{value:.3f}"
+    return f"{value:,.1f}" if abs(value) < 1_000 else f"{value:,.0f}"  # noqa: PLR2004 - thousands need no decimals
+
+
+def _interval(figure: Figure) -> str:
+    if figure.low is None or figure.high is None:
+        return ""
+    return f"{figure_text(figure.low)} to {figure_text(figure.high)}"
+
+
+def _asked(figure: Figure) -> str:
+    if figure.asked is None:
+        return ""
+    side = "at most" if figure.lower_is_better else "at least"
+    return f"{side} {figure_text(figure.asked)}: {'reached' if figure.is_reached else 'missed'}"
