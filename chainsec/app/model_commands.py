@@ -119,6 +119,8 @@ def train(
         progress.on_step("model", 1, 1)
     known = [label for label in rows.denied if label is not None]
     origin = {"rows": len(rows.records), "labels": len(known), "denied": sum(known), "mapping": found.digest()}
+    if found.has_clock:
+        origin["until_s"] = max(observation.time_s for observation in rows.observations)
     write_model(out, model, origin)
     left_out = f"; {rows.skipped:,} bad rows left out" if rows.skipped else ""
     typer.echo(f"{len(rows.records):,} rows, {len(known):,} with a label, {sum(known):,} of them denied{left_out}")
@@ -150,9 +152,9 @@ def score(
     """
     from chainsec.app.terminal import open_progress  # noqa: PLC0415 - --help stays fast
     from chainsec.journal import write_atomically  # noqa: PLC0415 - --help stays fast
-    from chainsec.scenarios.log_models import read_rows, score_rows  # noqa: PLC0415 - --help stays fast
+    from chainsec.scenarios.log_models import move_behind, read_rows, score_rows  # noqa: PLC0415 - --help stays fast
     from chainsec.scenarios.mapping import load_mapping  # noqa: PLC0415 - --help stays fast
-    from chainsec.scenarios.model_folder import load_model, read_model_files  # noqa: PLC0415 - --help stays fast
+    from chainsec.scenarios.model_folder import latest_time, load_model, read_model_files  # noqa: PLC0415 - --help stays fast
 
     _check_target(out, "--out")
     found = load_mapping(mapping)
@@ -161,10 +163,17 @@ def score(
     model = load_model(read_model_files(folder))
     with open_progress("model score") as progress:
         rows = read_rows(log, found, skip_bad=skip_bad, on_step=progress.on_step)
+        until_s = latest_time(folder)
+        rows, weeks = (rows, 0) if until_s is None else move_behind(rows, until_s)
         scores = score_rows(model, rows, learn_after=learn_after, on_step=progress.on_step)
     lines = ["row,score", *(f"{record},{risk!r}" for record, risk in scores)]
     write_atomically(out, ("\n".join(lines) + "\n").encode())
     left_out = f"; {rows.skipped:,} bad rows left out" if rows.skipped else ""
+    if weeks:
+        typer.echo(
+            f"The log begins before the model's past ends: its times were moved on by {weeks:,} weeks, so that hours "
+            "and weekdays stay"
+        )
     typer.echo(f"{len(scores):,} rows scored by model {model.digest}{left_out}: {_shown(out)}")
 
 

@@ -7,7 +7,7 @@ model (``chainsec.defence``), its folder (``model_folder``), reading logs (``log
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from chainsec.defence.observation import Observation
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 CHECKED_RATE = 0.2
 """Share of the rows, the latest ones, that a trained model is checked on."""
+WEEK_S = 7 * 86_400
 _ROWS_PER_STEP = 500
 
 
@@ -98,6 +99,25 @@ def read_rows(log: Path, mapping: LogMapping, *, skip_bad: bool = False, on_step
         records=tuple(one.record for one in found),
         skipped=defects.total,
     )
+
+
+def move_behind(rows: LogRows, until_s: int) -> tuple[LogRows, int]:
+    """Return the rows moved on by whole weeks, so that all come after ``until_s``, and by how many weeks.
+
+    A model's past ends somewhere; requests from before that end would meet a past that lies in their future, and look
+    hasty or new for no reason. Whole weeks keep the hour and the weekday; rows that come later stay as they are, and so
+    do those of a log without times.
+
+    Args:
+        rows: in the order of time.
+        until_s: the latest time that a model has seen.
+    """
+    first = rows.observations[0]
+    if not first.has_clock or first.time_s > until_s:
+        return rows, 0
+    weeks = (until_s - first.time_s) // WEEK_S + 1
+    moved = tuple(replace(found, time_s=found.time_s + weeks * WEEK_S) for found in rows.observations)
+    return replace(rows, observations=moved), weeks
 
 
 def train_on_rows(rows: LogRows) -> EvidenceRiskModel:

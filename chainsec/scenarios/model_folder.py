@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-__all__ = ["RECORD", "check_model_folder", "load_model", "read_model_files", "write_model"]
+__all__ = ["RECORD", "check_model_folder", "latest_time", "load_model", "read_model_files", "write_model"]
 
 RECORD = "trained.json"
 """What the files are, by their Keccak-256, and what they came from."""
@@ -79,6 +79,13 @@ def read_model_files(folder: Path) -> dict[str, bytes]:
     if record is not None:
         _check(folder, files, record)
     return files
+
+
+def latest_time(folder: Path) -> int | None:
+    """Return the latest time that the model in ``folder`` was trained on, None where the record names none."""
+    path = folder / RECORD
+    found = parse_canonical(path.read_bytes())["origin"].get("until_s") if path.is_file() else None
+    return found if isinstance(found, int) else None
 
 
 def load_model(files: Mapping[str, bytes]) -> EvidenceRiskModel:
