@@ -24,7 +24,7 @@ Flags = npt.NDArray[np.bool_]
 Indices = npt.NDArray[np.intp]
 
 _DIGITS = 9  # significant digits of a leaf: the last bits of another machine's sums do not reach the digest
-_CHUNK = 4_096  # rows at a time, so that a batch stays in the processor's cache
+_CHUNK = 256  # rows at a time, so that a batch stays in the processor's cache
 
 
 @dataclass(frozen=True)

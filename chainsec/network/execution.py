@@ -78,6 +78,7 @@ class Executed:
         rejected: why others cannot be part of it.
         gas_used, bloom: sums over its transactions.
         state_root, transaction_root, receipt_root: after it, 32 bytes each.
+        gas_until: of each, the gas that it and those before it used.
     """
 
     transactions: tuple[Any, ...]
@@ -88,6 +89,7 @@ class Executed:
     state_root: bytes
     transaction_root: bytes = EMPTY_TRIE_ROOT
     receipt_root: bytes = EMPTY_TRIE_ROOT
+    gas_until: tuple[int, ...] = ()
 
     def header(self, plan: Plan, extra: ExtraData) -> Header:
         """Return the header that commits to it."""
@@ -197,6 +199,7 @@ class Executor:
             state_root=bytes(vm.state.state_root),
             transaction_root=transaction_root,
             receipt_root=receipt_root,
+            gas_until=tuple(int(receipt.gas_used) for receipt in filling.receipts),
         )
 
 

@@ -68,7 +68,8 @@ class Node:
         machine: how fast it works.
         has_gossip: pass messages on to the other validators, as Besu does.
 
-    ``chain`` and ``validator`` are given to it before it starts.
+    ``chain`` and ``validator`` are given to it before it starts. ``on_message`` is told each message of QBFT that can
+    be read, ``on_refusal`` each transaction of a client that this node does not take, and why.
     """
 
     chain: NodeChain
@@ -92,6 +93,8 @@ class Node:
         self._seen: dict[bytes, None] = {}
         self._later: dict[int, list[Packet]] = {}
         self.synchroniser = Synchroniser(self)
+        self.on_message: list[Callable[[Message], None]] = []
+        self.on_refusal: list[Callable[[bytes, LedgerError], None]] = []
         self._memory: Memory | None = None
         self._block_timer = 0
         self._round_timer = 0
@@ -215,6 +218,8 @@ class Node:
         except ValueError as error:
             self.note("rejected", -1, f"from {sender}: {error}")
             return
+        for listener in self.on_message:
+            listener(message)
         height = self.chain.height + 1
         if message.height == height:
             self._on_message(sender, packet, message)
@@ -306,6 +311,8 @@ class Node:
                 outcomes.append(None)
             except LedgerError as error:
                 outcomes.append(str(error))
+                for listener in self.on_refusal:
+                    listener(raw, error)
         for peer in self._fabric.peers(self):
             if fresh:
                 self._send_transactions(peer.address, fresh)

@@ -89,6 +89,7 @@ def play_scenario(
     *,
     times_s: Sequence[float] = (),
     on_time: Callable[[float], None] = lambda _: None,
+    on_network: Callable[[Simulation], object] = lambda _: None,
 ) -> Played:
     """Play a scenario as it stands, without its variants.
 
@@ -97,8 +98,10 @@ def play_scenario(
         folder: that a relative path to a matrix starts from.
         times_s: of a load that follows a log: when each request is made, from the first on.
         on_time: told how much virtual time has passed, seconds, now and then.
+        on_network: given the network before it starts, as whoever watches it wants it.
     """
     network = Simulation(plan_network(scenario, folder))
+    on_network(network)
     end_us = round(scenario.duration_s * _SECOND_US)
     has_contract = scenario.network.permissions == "contract"
     traffic = Traffic(network, scenario.load, end_us, has_permissions=has_contract, times_s=times_s)
