@@ -7,10 +7,16 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from chainsec.defence.surprise import blend
-from chainsec.defence.window import UseWindow
+from chainsec.defence.window import RecentTimes, UseWindow
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+COUNTED = ("mass_export", "beyond_scope", "burst", "odd_conduct")
+"""Kinds of threat that are a count: exports and oversteps of a day, the most uses and odd uses at a time."""
 
 _NO_HISTORY_RATE = 0.1
 _LEAST_RATE = 0.02
@@ -46,23 +52,24 @@ class Level:
 
 @dataclass
 class Baseline:
-    """Ordinary days of one requester, or of a group of peers."""
+    """Ordinary days of one requester, or of a group of peers: volumes, and what is counted, by kind of threat."""
 
     level: Level = field(default_factory=Level)
-    exports: Level = field(default_factory=Level)
-    oversteps: Level = field(default_factory=Level)
+    counts: dict[str, Level] = field(default_factory=lambda: {kind: Level() for kind in COUNTED})
 
-    def learn(self, units: float, exported: int, oversteps: int, keep: float) -> None:
-        """Take one ordinary day in: its volume, its distinct exports, its oversteps."""
+    def learn(self, units: float, counts: Mapping[str, int], keep: float) -> None:
+        """Take one ordinary day in: its volume, and each count."""
         self.level.learn(math.log1p(units), keep)
-        self.exports.learn(exported, keep)
-        self.oversteps.learn(oversteps, keep)
+        for kind, count in counts.items():
+            self.counts[kind].learn(count, keep)
 
 
 @dataclass
 class Person:
     """What is known of one requester, and their day so far."""
 
+    burst: RecentTimes
+    odd: RecentTimes
     baseline: Baseline = field(default_factory=Baseline)
     recent: UseWindow = field(default_factory=UseWindow)
     day: int = -1
@@ -71,13 +78,28 @@ class Person:
     units: float = 0.0
     exported: set[str] = field(default_factory=set)
     oversteps: int = 0
+    busiest: int = 0
+    oddest: int = 0
     volumes: list[tuple[str, float]] = field(default_factory=list)
+    words: list[str] = field(default_factory=list)
+    assets: dict[str, None] = field(default_factory=dict)
     requests: dict[str, None] = field(default_factory=dict)
     drift: dict[str, float] = field(default_factory=lambda: {"slow_volume": 0.0, "slow_export": 0.0})
     peaks: dict[str, float] = field(default_factory=dict)
     flagged: bool = False
     active_days: int = 0
     raised: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """What is counted of the day so far, by kind of threat."""
+        return dict(zip(COUNTED, (len(self.exported), self.oversteps, self.busiest, self.oddest), strict=True))
+
+    def begin_day(self, day: int) -> None:
+        """Let go of the day before; what was learned, the drift and the sliding windows stay."""
+        self.day, self.units, self.exported, self.oversteps, self.busiest, self.oddest = day, 0.0, set(), 0, 0, 0
+        self.volumes, self.words, self.assets, self.requests = [], [], {}, {}
+        self.peaks, self.flagged = {}, False
 
 
 def level_inputs(own: Level, peers: Level, strength_days: float, least_sd: float) -> dict[str, float]:

@@ -1,20 +1,22 @@
-"""Watches uses after a grant, without labels: bursts, mass exports, slow drift, overstepping, sleeping accounts.
+"""Watches uses after a grant, without labels: volumes, exports, slow drift, overstepping, silence, pace, odd conduct.
 
 A state machine over ``surprise``'s rules. It learns a requester's ordinary days and those of their peers, sets its
 thresholds by the false alarms one is willing to have, and never learns from a day it has flagged. Layer: defence.
-Not here: the rules themselves (``surprise``), scoring of requests, carrying out a response.
+Not here: the rules themselves (``surprise``), what makes a use odd (``conduct``), scoring of requests, responses.
 """
 
 from __future__ import annotations
 
 import math
 from collections import defaultdict
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from chainsec.defence.baseline import Baseline, Level, Person, count_inputs, level_inputs
+from chainsec.defence.conduct import Conduct
+from chainsec.defence.detector_settings import DetectorSettings
 from chainsec.defence.observation import Threat, Use
 from chainsec.defence.surprise import RULES, blend, tail_threshold
+from chainsec.defence.window import RecentTimes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -25,52 +27,11 @@ KINDS = tuple(RULES)
 RESPONSES = ("alert", "revoke", "quarantine")
 """Responses from mild to hard."""
 
+ALERT_ONLY = frozenset({"sleeping_account", "burst", "odd_conduct"})
+"""Kinds that are too often harmless to take anything away: they are told to guardians and raise the risk."""
+
 _DAY_S = 86_400
-_LEAST_THRESHOLD = {"volume": 2.5, "mass_export": 2.5, "slow_volume": 4.0, "slow_export": 2.5, "beyond_scope": 2.6}
 _SCOPE = {"read": {"read"}, "write": {"read", "write"}, "export": {"read", "export"}}
-
-
-@dataclass(frozen=True)
-class DetectorSettings:
-    """How ``UseMonitor`` judges. Rates are expected false alarms of one requester in 30 days, for each kind.
-
-    Args:
-        alert_rate, revoke_rate, quarantine_rate: false alarms accepted for each response, falling, > 0.
-        window_s: over which bursts and mass exports are counted, seconds.
-        half_life_days: of a requester's own baseline, in active days.
-        strength_days: how many own days the peers' mean is worth.
-        least_sd: floor of the standard deviation of ``log(1 + volume)``.
-        drift_slack: standard deviations a day that slow drift forgives.
-        export_ratio: multiple of the ordinary export rate that slow drift looks for.
-        caution_sd: standard deviations by which the ordinary export rate is taken higher than estimated.
-        silence_strength_days: added to the longest silence known.
-        silence_ratio: multiple of that sum from which a sleeping account is alerted.
-        settle_days: active days of a requester before their days set thresholds.
-        calibration_days: fewest requester-days that set a threshold; fewer leave ``cold_threshold``.
-        cold_threshold: thresholds for alert, revoke and quarantine before there is a history.
-        least_threshold: floor of a set threshold, by kind: a history without events must not make one event a crime.
-        least_steps: the same floor for alert, revoke and quarantine, as multiples.
-        rearm_share: share of the threshold below which a statistic must fall before the same alarm is raised again.
-    """
-
-    alert_rate: float = 0.05
-    revoke_rate: float = 0.02
-    quarantine_rate: float = 0.004
-    window_s: int = _DAY_S
-    half_life_days: float = 14.0
-    strength_days: float = 8.0
-    least_sd: float = 0.45
-    drift_slack: float = 0.4
-    export_ratio: float = 3.0
-    caution_sd: float = 1.0
-    silence_strength_days: float = 5.0
-    silence_ratio: float = 1.6
-    settle_days: int = 2
-    calibration_days: int = 40
-    cold_threshold: tuple[float, float, float] = (5.0, 7.0, 10.0)
-    least_threshold: Mapping[str, float] = field(default_factory=lambda: dict(_LEAST_THRESHOLD))
-    least_steps: tuple[float, float, float] = (1.0, 1.25, 1.6)
-    rearm_share: float = 0.6
 
 
 class UseMonitor:
@@ -100,9 +61,12 @@ class UseMonitor:
         self._peer_groups = peer_groups or {}
         self._asset_groups = asset_groups or {}
         self._keep = 0.5 ** (1.0 / self.settings.half_life_days)
-        self._people: defaultdict[str, Person] = defaultdict(Person)
+        self._people: defaultdict[str, Person] = defaultdict(
+            lambda: Person(RecentTimes(self.settings.burst_s), RecentTimes(self.settings.odd_s))
+        )
         self._peers: defaultdict[str, Baseline] = defaultdict(Baseline)
         self._volumes: defaultdict[str, Level] = defaultdict(Level)
+        self._conduct = Conduct(self.settings.odd_bits)
         self._asked: dict[str, str] = {}
         self._cut_off: set[str] = set()
         self._maxima: defaultdict[str, list[float]] = defaultdict(list)
@@ -132,7 +96,8 @@ class UseMonitor:
         """Return the levels of ``kind`` for alert, revoke and quarantine."""
         if kind == "sleeping_account":
             return (self.settings.silence_ratio, math.inf, math.inf)
-        return self._thresholds.get(kind, self.settings.cold_threshold)
+        levels = self._thresholds.get(kind, self.settings.cold_threshold)
+        return (levels[0], math.inf, math.inf) if kind in ALERT_ONLY else levels
 
     def release(self, requester: str) -> None:
         """Take back what is held against a requester, as a guardian does who finds the alarm false.
@@ -178,7 +143,7 @@ class UseMonitor:
         if day != person.day:
             if person.day >= 0:
                 self._close_day(person, use.requester)
-            person.day = day
+            person.begin_day(day)
         return person
 
     def _close_day(self, person: Person, name: str) -> None:
@@ -187,19 +152,18 @@ class UseMonitor:
             # A flagged day does not add to the drift, and a day of rest does not take from it.
             person.drift[kind] = person.drift[kind] if person.flagged else RULES[kind](**inputs)
         if not person.flagged:
-            peers = self._peers[self._peer_groups.get(name, "")]
+            group = self._peer_groups.get(name, "")
             # A peer baseline is fed by everybody, so it forgets as much slower as there are people.
             slow = self._keep ** (1.0 / max(1, len(self._people)))
-            for baseline, keep in ((person.baseline, self._keep), (peers, slow)):
-                baseline.learn(person.units, len(person.exported), person.oversteps, keep)
+            for baseline, keep in ((person.baseline, self._keep), (self._peers[group], slow)):
+                baseline.learn(person.units, person.counts, keep)
+            self._conduct.learn(name, group, person.words, tuple(person.assets))
             for key, log_volume in person.volumes:
                 self._volumes[key].learn(log_volume, 0.98)
             person.active_days += 1
             if person.active_days > self.settings.settle_days:
                 for kind in KINDS:
                     self._maxima[kind].append(person.peaks.get(kind, 0.0))
-        person.units, person.exported, person.oversteps = 0.0, set(), 0
-        person.volumes, person.requests, person.peaks, person.flagged = [], {}, {}, False
 
     def _note(self, person: Person, use: Use) -> None:
         """Let a use into the requester's day."""
@@ -214,12 +178,23 @@ class UseMonitor:
         person.oversteps += overstepped
         person.requests[use.request_id] = None
         if use.allowed:
+            self._note_conduct(person, use, units)
             if use.action == "export":
                 person.exported.add(use.asset)
             log_volume = math.log1p(use.volume_bytes)
             person.volumes += [(f"asset {use.asset}", log_volume)]
             if use.asset in self._asset_groups:
                 person.volumes.append((f"group {self._asset_groups[use.asset]}", log_volume))
+
+    def _note_conduct(self, person: Person, use: Use, units: float) -> None:
+        """Let a use into the requester's pace and sequence."""
+        group = self._peer_groups.get(use.requester, "")
+        words = self._conduct.words(use, group, self._asset_groups.get(use.asset, ""), units)
+        if self._conduct.is_odd(words, person.words, use.requester, group):
+            person.oddest = max(person.oddest, person.odd.add(use.time_s))
+        person.busiest = max(person.busiest, person.burst.add(use.time_s))
+        person.words += words
+        person.assets[use.asset] = None
 
     def _oversteps(self, use: Use) -> bool:
         """Tell whether a use goes beyond what was asked for; a refusal of a grant that was cut off does not."""
@@ -243,11 +218,15 @@ class UseMonitor:
         """Return the inputs of every rule that this use concerns."""
         own, peers = person.baseline, self._peers[self._peer_groups.get(use.requester, "")]
         strength = self.settings.strength_days
+        counts = {"mass_export": person.recent.exported, "beyond_scope": person.recent.oversteps}
+        is_known = own.level.weight + peers.level.weight > strength
+        if is_known:
+            counts |= {"burst": person.busiest, "odd_conduct": person.oddest}
         figures: list[tuple[str, dict[str, Any]]] = [
-            ("mass_export", count_inputs(person.recent.exported, own.exports, peers.exports, strength)),
-            ("beyond_scope", count_inputs(person.recent.oversteps, own.oversteps, peers.oversteps, strength)),
+            (kind, count_inputs(count, own.counts[kind], peers.counts[kind], strength))
+            for kind, count in counts.items()
         ]
-        if own.level.weight + peers.level.weight > strength:
+        if is_known:
             figures.append(
                 (
                     "volume",
@@ -264,7 +243,9 @@ class UseMonitor:
         own, peers = person.baseline, self._peers[self._peer_groups.get(name, "")]
         level = level_inputs(own.level, peers.level, self.settings.strength_days, self.settings.least_sd)
         today = RULES["volume"](amount=person.units, **level)
-        seen = count_inputs(len(person.exported), own.exports, peers.exports, self.settings.strength_days)
+        seen = count_inputs(
+            len(person.exported), own.counts["mass_export"], peers.counts["mass_export"], self.settings.strength_days
+        )
         # A rate that a few days gave may be too low by chance, and drift would add that up day after day.
         carried, ratio = person.drift, self.settings.export_ratio
         expected = (seen["shape"] + self.settings.caution_sd * math.sqrt(seen["shape"])) / seen["rate"]
@@ -313,10 +294,15 @@ class UseMonitor:
         person.raised[kind] = reached
         if reached > 1:
             self._cut_off.update(person.requests, (past.request_id for past, _, _ in person.recent.uses))
+        window_s = {"burst": self.settings.burst_s, "odd_conduct": self.settings.odd_s}.get(
+            kind, self.settings.window_s
+        )
         concerned = (
             person.requests
             if kind.startswith("slow")
-            else dict.fromkeys(past.request_id for past, _, _ in person.recent.uses)
+            else dict.fromkeys(
+                past.request_id for past, _, _ in person.recent.uses if past.time_s > use.time_s - window_s
+            )
         )
         return Threat(
             kind=kind,
@@ -328,7 +314,7 @@ class UseMonitor:
                 "inputs": inputs,
                 "statistic": statistic,
                 "thresholds": [level for level in levels if math.isfinite(level)],
-                "window_s": self.settings.window_s,
+                "window_s": window_s,
                 "time_s": use.time_s,
             },
         )

@@ -184,6 +184,8 @@ RULES: Mapping[str, Callable[..., float]] = {
     "slow_export": export_drift_surprise,
     "beyond_scope": count_surprise,
     "sleeping_account": silence_surprise,
+    "burst": count_surprise,
+    "odd_conduct": count_surprise,
 }
 """The rule behind each kind of threat."""
 

@@ -122,3 +122,23 @@ class UseWindow:
             self._exports[use.asset] += sign
             if not self._exports[use.asset]:
                 del self._exports[use.asset]
+
+
+class RecentTimes:
+    """How many things happened in the last while.
+
+    >>> recent = RecentTimes(60)
+    >>> [recent.add(time_s) for time_s in (0, 30, 70)]
+    [1, 2, 2]
+    """
+
+    def __init__(self, length_s: int) -> None:
+        self._times: deque[int] = deque()
+        self._length_s = length_s
+
+    def add(self, time_s: int) -> int:
+        """Take one in, no earlier than the one before it; return how many there were in the ``length_s`` up to it."""
+        self._times.append(time_s)
+        while self._times[0] <= time_s - self._length_s:
+            self._times.popleft()
+        return len(self._times)

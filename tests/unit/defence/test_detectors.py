@@ -3,6 +3,7 @@
 import json
 import math
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -137,6 +138,81 @@ def test_what_the_monitor_itself_cut_off_is_not_held_against_the_requester_again
     assert "beyond_scope" not in {threat.kind for threat in watch(monitor, later)}
 
 
+def crowd(rng, requester, day, uses, *, hour=9.0, action="read", spread_s=3_600):
+    """Ordinary volumes of familiar assets, many of them at a time."""
+    times = np.sort(rng.uniform(0, spread_s, size=uses)).astype(int)
+    return [
+        Use(
+            day * DAY_S + int(hour * 3_600) + int(time_s),
+            requester,
+            f"r{n % 20}",
+            action,
+            int(rng.lognormal(10, 0.5)),
+            f"{requester}/{day}/{n}",
+        )
+        for n, time_s in enumerate(times)
+    ]
+
+
+def test_many_small_uses_at_a_time_are_a_burst_and_as_many_over_a_week_are_none(monitor):
+    rng = np.random.default_rng(21)
+    spread = [use for day in range(15, 20) for use in crowd(rng, "p3", day, 6, spread_s=9 * 3_600)]
+    assert watch(monitor, spread) == []
+    threats = watch(monitor, crowd(rng, "p4", 20, 30))
+    assert ("burst", "alert") in {(threat.kind, threat.response) for threat in threats}
+    assert {threat.requester for threat in threats} == {"p4"}
+
+
+def test_a_day_worker_at_night_is_odd_and_somebody_who_always_works_then_is_not():
+    rng = np.random.default_rng(22)
+    groups = {"night": "nurses", "day": "clerks", "other": "clerks"}
+    history = [
+        use
+        for day in range(20)
+        for name, hour in (("night", 1.0), ("day", 9.0), ("other", 9.0))
+        for use in crowd(rng, name, day, 6, hour=hour)
+    ]
+    monitor = UseMonitor(peer_groups=groups)
+    monitor.warm_up(sorted(history, key=lambda use: use.time_s))
+    threats = watch(monitor, crowd(rng, "night", 20, 6, hour=1.0) + crowd(rng, "day", 20, 6, hour=1.0))
+    assert {(threat.kind, threat.requester) for threat in threats} == {("odd_conduct", "day")}
+
+
+def test_one_odd_use_is_no_threat(monitor):
+    [night] = crowd(np.random.default_rng(23), "p5", 20, 1, hour=3.0, action="write")
+    assert watch(monitor, [night]) == []
+    threats = watch(monitor, crowd(np.random.default_rng(23), "p5", 21, 6, hour=3.0, action="write"))
+    assert "odd_conduct" in {threat.kind for threat in threats}
+
+
+def test_refused_uses_are_neither_a_burst_nor_odd(monitor):
+    uses = crowd(np.random.default_rng(24), "p6", 20, 40, hour=3.0)
+    refused = [replace(use, allowed=False) for use in uses]
+    assert watch(monitor, refused) == []
+
+
+def test_pace_and_conduct_only_alert_and_concern_the_grants_in_use_at_that_time(monitor):
+    rng = np.random.default_rng(25)
+    early = crowd(rng, "p7", 20, 3, hour=9.0)
+    late = [replace(use, request_id=f"late {n}") for n, use in enumerate(crowd(rng, "p7", 20, 60, hour=16.0))]
+    threats = [threat for threat in watch(monitor, early + late) if threat.kind in {"burst", "odd_conduct"}]
+    assert {threat.response for threat in threats} == {"alert"}
+    assert all(set(threat.request_ids) <= {use.request_id for use in late} for threat in threats)
+    assert {threat.evidence["window_s"] for threat in threats} <= {4 * 3_600, 3_600}
+
+
+def test_conduct_of_a_flagged_day_does_not_become_ordinary(monitor):
+    for day in range(20, 40):
+        watch(monitor, crowd(np.random.default_rng(day), "p8", day, 12, hour=3.0, action="write"))
+    assert monitor._people["p8"].baseline.counts["odd_conduct"].mean < 1.0
+    assert monitor._people["p8"].flagged
+
+
+def test_without_any_history_nothing_is_said_of_pace_and_conduct():
+    threats = watch(UseMonitor(), crowd(np.random.default_rng(26), "ann", 1, 60))
+    assert {threat.kind for threat in threats} <= {"mass_export", "beyond_scope"}
+
+
 def test_sleeping_account_is_found_when_it_wakes_and_a_weekend_is_no_sleep(monitor):
     rng = np.random.default_rng(7)
     weekend = day_of_uses(rng, "p5", HISTORY_DAYS + 2)
@@ -170,7 +246,8 @@ def test_first_use_of_a_large_kind_of_asset_is_no_burst():
     monitor = UseMonitor(asset_groups=scans)
     monitor.warm_up(history)
     fresh = [
-        Use(21 * DAY_S + 60 * n, "ann", f"scan{150 + n}", "read", int(rng.lognormal(17, 0.5)), "q") for n in range(5)
+        Use(21 * DAY_S + 30_000 + 60 * n, "ann", f"scan{150 + n}", "read", int(rng.lognormal(17, 0.5)), "q")
+        for n in range(5)
     ]
     assert watch(monitor, fresh) == []
 
@@ -196,7 +273,7 @@ def test_flagged_days_do_not_become_ordinary(monitor):
     rng = np.random.default_rng(13)
     for day in range(20, 40):
         watch(monitor, day_of_uses(rng, "p8", day, reads=2, exports=12))
-    assert monitor._people["p8"].baseline.exports.mean < 0.5
+    assert monitor._people["p8"].baseline.counts["mass_export"].mean < 0.5
     assert monitor._people["p8"].flagged
 
 
@@ -204,9 +281,9 @@ def test_released_requesters_day_becomes_ordinary_and_alarms_start_anew(monitor)
     rng = np.random.default_rng(14)
     watch(monitor, day_of_uses(rng, "p8", 20, reads=2, exports=12))
     monitor.release("p8")
-    before = monitor._people["p8"].baseline.exports.mean
+    before = monitor._people["p8"].baseline.counts["mass_export"].mean
     watch(monitor, day_of_uses(rng, "p8", 21))
-    assert monitor._people["p8"].baseline.exports.mean > before
+    assert monitor._people["p8"].baseline.counts["mass_export"].mean > before
 
 
 def test_equal_streams_give_equal_threats():
