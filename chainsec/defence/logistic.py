@@ -16,7 +16,7 @@ from sklearn.linear_model import LogisticRegression
 from chainsec.models.curve import Curve, sample_curve
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 Matrix = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
@@ -58,6 +58,12 @@ class LogisticPart:
     def contributions(self, features: Mapping[str, float]) -> dict[str, float]:
         """Return what each feature adds to the margin."""
         return {name: weight * (features[name] - mean) for name, (weight, mean) in self.weights.items()}
+
+    def contributions_of(self, rows: Matrix) -> Matrix:
+        """Return ``contributions`` of many requests; shape (n_rows, n_weights), columns in the order of ``weights``."""
+        pairs = np.array([*self.weights.values()]).reshape(-1, 2)
+        added: Matrix = pairs[:, 0] * (rows - pairs[:, 1])
+        return added
 
     def margin(self, features: Mapping[str, float]) -> float:
         """Return the logit before calibration."""
@@ -122,8 +128,27 @@ def train_logistic(
         inverse_penalty: scikit-learn's ``C``, > 0.
         base_rate: denial rate to say where nothing can be learned.
     """
+    return train_and_hold_back(
+        names, rows, denied, emphasis=emphasis, rising=rising, inverse_penalty=inverse_penalty, base_rate=base_rate
+    )[0]
+
+
+def train_and_hold_back(
+    names: Sequence[str],
+    rows: Matrix,
+    denied: Flags,
+    *,
+    emphasis: Sequence[float],
+    rising: Flags,
+    inverse_penalty: float,
+    base_rate: float,
+) -> tuple[LogisticPart, Matrix | None]:
+    """Return the part of ``train_logistic``, and each row's margin by weights that had not seen it.
+
+    There are no such margins, but None, where nothing is learned or a block of time is all that has one kind of label.
+    """
     if min(int(denied.sum()), int((~denied).sum())) < _MIN_PER_CLASS:
-        return LogisticPart(0.0, {}, Curve((0.0,), (base_rate,)))
+        return LogisticPart(0.0, {}, Curve((0.0,), (base_rate,))), None
     mean = rows.mean(axis=0)
     scale = np.asarray(emphasis) / np.maximum(rows.std(axis=0), 1e-6)
     scaled = (rows - mean) * scale
@@ -136,13 +161,15 @@ def train_logistic(
         if not falls.any():
             break
         used = used[~falls]
-    slope, shift = map(_shorten, _calibrate(columns, denied, inverse_penalty))
-    curve = sample_curve(lambda x: _shorten(sigmoid(slope * x + shift)), -_MARGIN_RANGE, _MARGIN_RANGE, _N_KNOTS)
+    margins = hold_back(
+        denied,
+        lambda taught: _fit(columns[taught], denied[taught], inverse_penalty).decision_function(columns[~taught]),
+    )
     weights = {
         names[i]: (_shorten(weight * scale[i]), _shorten(mean[i]))
         for i, weight in zip(used.tolist(), model.coef_[0], strict=True)
     }
-    return LogisticPart(_shorten(model.intercept_[0]), weights, curve)
+    return LogisticPart(_shorten(model.intercept_[0]), weights, calibrate(margins, denied)), margins
 
 
 def _shorten(value: float) -> float:
@@ -150,15 +177,35 @@ def _shorten(value: float) -> float:
     return float(f"{value:.9g}")
 
 
-def _calibrate(scaled: Matrix, denied: Flags, inverse_penalty: float) -> tuple[float, float]:
-    """Return Platt's slope and shift for margins of unseen rows; the margin as it is where a fold lacks a class."""
+def hold_back(denied: Flags, predict: Callable[[Flags], Matrix]) -> Matrix | None:
+    """Return each row's margin by a model of the other blocks of time; None where a block holds all of one kind.
+
+    Args:
+        denied: labels in time order, shape (n_labelled,).
+        predict: told which rows to learn from, shape (n_labelled,); returns the margins of the others.
+    """
     fold = np.arange(len(denied)) * _CALIBRATION_FOLDS // len(denied)
     margins = np.zeros(len(denied))
     for number in range(_CALIBRATION_FOLDS):
-        inside = fold == number
-        if len(np.unique(denied[~inside])) == 1:
-            return 1.0, 0.0
-        margins[inside] = _fit(scaled[~inside], denied[~inside], inverse_penalty).decision_function(scaled[inside])
-    platt = _fit(margins[:, None], denied, 1e3)
-    slope = float(platt.coef_[0][0])
-    return (slope, float(platt.intercept_[0])) if slope > 0 else (1.0, 0.0)
+        taught = fold != number
+        if len(np.unique(denied[taught])) == 1:
+            return None
+        margins[~taught] = predict(taught)
+    return margins
+
+
+def calibrate(margins: Matrix | None, denied: Flags) -> Curve:
+    """Return Platt's curve from margin to probability; the logistic function where there is none to be had.
+
+    Args:
+        margins: of rows that the model had not seen, shape (n_labelled,), or None.
+        denied: labels, shape (n_labelled,).
+
+    Source: Platt, "Probabilistic Outputs for Support Vector Machines" (1999).
+    """
+    slope, shift = 1.0, 0.0
+    if margins is not None:
+        platt = _fit(margins[:, None], denied, 1e3)
+        if platt.coef_[0][0] > 0:
+            slope, shift = _shorten(platt.coef_[0][0]), _shorten(platt.intercept_[0])
+    return sample_curve(lambda x: _shorten(sigmoid(slope * x + shift)), -_MARGIN_RANGE, _MARGIN_RANGE, _N_KNOTS)

@@ -65,6 +65,14 @@ class NoveltyPart:
         excess = np.maximum(curves.at(np.array([features[name] for name in self.signals])) - 1.0, 0.0)
         return dict(zip(self.signals, (shares * excess * excess).tolist(), strict=True))
 
+    def contributions_of(self, rows: Matrix) -> Matrix:
+        """Return ``contributions`` of many requests; shape (n_rows, n_signals), columns in the order of ``signals``."""
+        found = np.zeros(rows.shape)
+        for place, (share, curve) in enumerate(self.signals.values()):
+            excess = np.maximum(curve.at_each(rows[:, place]) - 1.0, 0.0)
+            found[:, place] = share * excess * excess
+        return found
+
     @cached_property
     def _columns(self) -> tuple[Matrix, Bundle]:
         shares, curves = zip(*self.signals.values(), strict=True)

@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from chainsec.defence.acquaintance import Acquaintance, TiePlan
 from chainsec.defence.behaviour import Habits
 from chainsec.defence.features import FacetPlan
-from chainsec.defence.logistic import LogisticPart
+from chainsec.defence.labelled import LabelledPart
 from chainsec.defence.novelty import NoveltyPart
+from chainsec.defence.scoring import HELD, TEXT, Scoring
 from chainsec.defence.statistics import EVIDENCE, CountTables, weigh_evidence
-from chainsec.defence.suspicion import SIGNAL, Suspicion
+from chainsec.defence.suspicion import Suspicion
+from chainsec.defence.worded import WordedPart
 from chainsec.digest import canonical_json, keccak, parse_canonical
 from chainsec.models.curve import Curve
 from chainsec.models.rounding import round_all
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from chainsec.defence.observation import Observation
 
-FORMAT = 2
+FORMAT = 3
 MODEL_FILE = "model.json"
 STATE_FILE = "state.json"
 
@@ -45,7 +45,9 @@ class RiskSettings:
         behaviour_emphasis: how much looser the penalty on departures from habits is, > 0.
         folds: blocks of history; evidence for a training row leaves out its own block's labels, at least 2.
         warm_up_rate: first share of the history that only fills the habits, in [0, 1).
-        unseen_share: share of requests taken to be attacks that no label has shown, in (0, 1).
+        unseen_share: share of requests taken to be attacks that no label has shown, at most; many labelled denials
+            lower it. In (0, 1).
+        injected_share: share of requests whose text is taken to carry instructions aimed at the agent, in (0, 1).
     """
 
     strength: float = 3.0
@@ -56,10 +58,11 @@ class RiskSettings:
     folds: int = 10
     warm_up_rate: float = 0.2
     unseen_share: float = 0.001
+    injected_share: float = 0.01
 
     def __post_init__(self) -> None:
         positive = (self.strength, self.inverse_penalty, self.behaviour_emphasis)
-        shares = 0 <= self.warm_up_rate < 1 and 0 < self.unseen_share < 1
+        shares = 0 <= self.warm_up_rate < 1 and 0 < self.unseen_share < 1 and 0 < self.injected_share < 1
         if min(positive) <= 0 or self.max_contexts < 1 or self.folds < 2 or not shares:  # noqa: PLR2004 - leave-out needs 2
             raise ValueError("a setting of the risk model is out of range")
 
@@ -67,9 +70,11 @@ class RiskSettings:
 class EvidenceRiskModel:
     """Scores requests from label statistics and habits. Implements ``RiskModel``.
 
-    The risk is that of three independent causes, ``1 - (1 - known) * (1 - novel) * (1 - held)``: what resembles denied
-    requests is ``known``, what departs from habits is ``novel``, and ``held`` is what the requester did before. It
-    never falls when a departure grows in ``novel``, or when more is held against the requester.
+    The risk is that of four independent causes, ``1 - (1 - known) * (1 - novel) * (1 - held) * (1 - worded)``: what
+    resembles denied requests is ``known``, what departs from habits is ``novel``, ``held`` is what the requester did
+    before, and ``worded`` what the justification says. It never falls when a departure grows in ``novel``, when more is
+    held against the requester, or when a text reads more like an instruction to the agent. A part that is missing, as
+    ``known`` without labels or ``worded`` without a text, counts for nothing.
 
     Args:
         settings: what training was told.
@@ -81,6 +86,7 @@ class EvidenceRiskModel:
         habits: behaviour, updated by ``observe`` and ``learn``.
         ties: contacts, updated by ``observe``; None where times are no times.
         held: suspicion to risk.
+        worded: texts to risk.
         suspicion: what is held against requesters, updated by ``learn`` and ``note_threat``.
     """
 
@@ -90,35 +96,28 @@ class EvidenceRiskModel:
         settings: RiskSettings,
         plan: FacetPlan,
         base_rate: float,
-        known: LogisticPart,
+        known: LabelledPart,
         novel: NoveltyPart,
         counts: CountTables,
         habits: Habits,
         ties: Acquaintance | None,
         held: Curve,
+        worded: WordedPart,
         suspicion: Suspicion,
     ) -> None:
         self.settings = settings
         self.plan = plan
         self.base_rate = base_rate
-        self.known = known
-        self.novel = novel
         self._counts = counts
         self._habits = habits
         self._ties = ties
-        self.held = held
         self._suspicion = suspicion
         self._measured: tuple[Observation, Sequence[str], list[str], dict[str, float]] | None = None
-        self._weighed: _Weighed | None = None
         evidence = [f"{name}:{kind}" for name in plan.names for kind in EVIDENCE]
-        self._names = {*novel.signals, *known.weights, *evidence, SIGNAL}
-        self._ordered = sorted(self._names)  # as a receipt has them
         measured = habits.signal_names + (ties.signal_names if ties else ())
-        found_at = {name: at for at, name in enumerate((*evidence, *measured, SIGNAL))}
-        self._found_at = [found_at[name] for name in self._ordered]
-        places = {name: place for place, name in enumerate(self._ordered)}
-        self._known_at = np.array([places[name] for name in known.weights], dtype=np.intp)
-        self._novel_at = np.array([places[name] for name in novel.signals], dtype=np.intp)
+        found_at = {name: at for at, name in enumerate((*evidence, *measured, HELD, TEXT))}
+        self.scoring = Scoring(known, novel, held, worded, names=evidence)
+        self._found_at = [found_at[name] for name in self.scoring.names]
         self._model_file = canonical_json(self._describe())
         self.digest = "0x" + keccak(self._model_file).hex()
 
@@ -134,9 +133,12 @@ class EvidenceRiskModel:
         found += self._habits.departures(measured, values).values()
         if self._ties is not None:
             found += self._ties.measure(observation, values).values()
-        found.append(self._suspicion.level(observation.requester, observation.time_s))
+        found += (
+            self._suspicion.level(observation.requester, observation.time_s),
+            self.scoring.worded.read(observation.text),
+        )
         self._measured = (observation, values, keys, measured)
-        return dict(zip(self._ordered, round_all([found[at] for at in self._found_at]), strict=True))
+        return dict(zip(self.scoring.names, round_all([found[at] for at in self._found_at]), strict=True))
 
     def score(self, features: Mapping[str, float]) -> float:
         """Return the risk in [0, 1] from features alone, the same on every machine.
@@ -144,42 +146,11 @@ class EvidenceRiskModel:
         Raises:
             ValueError: a feature is missing, unknown, NaN or infinite.
         """
-        return self._weigh(features).score
+        return self.scoring.score(features)
 
     def reasons(self, features: Mapping[str, float], limit: int) -> list[tuple[str, float]]:
-        """Return the features that moved the score most: the score minus what it were without that feature.
-
-        Without a feature means: its part of the margin and of the rarity left out. Ties go by name.
-
-        Raises:
-            ValueError: as for ``score``.
-        """
-        weighed = self._weigh(features)
-        known, novel, held, score = weighed.known, weighed.novel, weighed.held, weighed.score
-        shares, rarities = np.zeros(len(self._ordered)), np.zeros(len(self._ordered))
-        shares[self._known_at], rarities[self._novel_at] = weighed.added, weighed.bits
-        left_known = self.known.calibration.at_each(weighed.margin - shares)
-        left_novel = self.novel.risk.at_each(weighed.total - rarities)
-        without = score - (1.0 - (1.0 - left_known) * (1.0 - left_novel) * (1.0 - held))
-        counting = np.flatnonzero((shares != 0) | (rarities != 0))
-        first = counting[np.argsort(-np.abs(without[counting]), kind="stable")][:limit]
-        moved = [(self._ordered[place], float(without[place])) for place in first]
-        if held:
-            moved.append((SIGNAL, score - _join(known, novel, 0.0)))
-        return sorted(moved, key=lambda pair: (-abs(pair[1]), pair[0]))[:limit]
-
-    def _weigh(self, features: Mapping[str, float]) -> _Weighed:
-        """Return what a score consists of; asked twice about the same features, it is worked out once."""
-        if self._weighed is None or self._weighed.features != features:
-            self._check(features)
-            added = [*self.known.contributions(features).values()]
-            bits = [*self.novel.contributions(features).values()]
-            margin, total = math.fsum((self.known.intercept, *added)), math.fsum(bits)
-            known, novel = self.known.calibration.at(margin), self.novel.risk.at(total)
-            held = self.held.at(features[SIGNAL])
-            score = _join(known, novel, held)
-            self._weighed = _Weighed(dict(features), added, bits, margin, total, known, novel, held, score)
-        return self._weighed
+        """Return the features that moved the score most; see ``Scoring.reasons``."""
+        return self.scoring.reasons(features, limit)
 
     def observe(self, observation: Observation) -> None:
         """Let an unlabelled request into the behavioural baseline."""
@@ -288,7 +259,7 @@ class EvidenceRiskModel:
                 habits = Habits.from_json(state["habits"], plan.facets, has_clock=has_clock, reaches=reaches)
                 ties = ties and Acquaintance.from_json(state["ties"], ties.plan, plan.facets)
                 suspicion = Suspicion.from_json(state["suspicion"])
-            known, novel = LogisticPart.from_json(value["known"]), NoveltyPart.from_json(value["novel"])
+            known, novel = LabelledPart.from_json(value["known"]), NoveltyPart.from_json(value["novel"])
             model = cls(
                 settings=RiskSettings(**value["settings"]),
                 plan=plan,
@@ -299,6 +270,7 @@ class EvidenceRiskModel:
                 habits=habits,
                 ties=ties,
                 held=Curve.from_json(value["held"]),
+                worded=WordedPart.from_json(value["worded"]),
                 suspicion=suspicion,
             )
         except (LookupError, TypeError, AttributeError) as error:
@@ -314,36 +286,11 @@ class EvidenceRiskModel:
             "base_rate": self.base_rate,
             "format": FORMAT,
             "has_clock": self._habits.has_clock,
-            "held": self.held.to_json(),
-            "known": self.known.to_json(),
-            "novel": self.novel.to_json(),
+            "held": self.scoring.held.to_json(),
+            "known": self.scoring.known.to_json(),
+            "novel": self.scoring.novel.to_json(),
             "plan": self.plan.to_json(),
             "settings": asdict(self.settings),
             "ties": None if self._ties is None else self._ties.plan.to_json(),
+            "worded": self.scoring.worded.to_json(),
         }
-
-    def _check(self, features: Mapping[str, float]) -> None:
-        if features.keys() != self._names:
-            odd = min(features.keys() ^ self._names)
-            raise ValueError(f"features are not those of model {self.digest}: {odd!r}")
-        if not all(map(math.isfinite, features.values())):
-            odd = next(name for name, value in features.items() if not math.isfinite(value))
-            raise ValueError(f"feature {odd!r} is not a finite number: {features[odd]!r}")
-
-
-class _Weighed(NamedTuple):
-    """What the score of ``features`` consists of: parts of margin and rarity, their sums, and the three causes."""
-
-    features: dict[str, float]
-    added: list[float]
-    bits: list[float]
-    margin: float
-    total: float
-    known: float
-    novel: float
-    held: float
-    score: float
-
-
-def _join(known: float, novel: float, held: float) -> float:
-    return 1.0 - (1.0 - known) * (1.0 - novel) * (1.0 - held)

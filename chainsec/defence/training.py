@@ -13,11 +13,13 @@ import numpy.typing as npt
 from chainsec.defence.acquaintance import Acquaintance, plan_ties
 from chainsec.defence.behaviour import Habits
 from chainsec.defence.features import FacetPlan, plan_facets
-from chainsec.defence.logistic import LogisticPart, rank_columns, train_logistic
+from chainsec.defence.labelled import LabelledPart, train_labelled
+from chainsec.defence.logistic import rank_columns
 from chainsec.defence.novelty import family_of, train_novelty
 from chainsec.defence.risk import EvidenceRiskModel, RiskSettings
 from chainsec.defence.statistics import EVIDENCE, CountTables, weigh_many
 from chainsec.defence.suspicion import learn_suspicion
+from chainsec.defence.worded import weigh_words
 from chainsec.models.rounding import DECIMALS
 
 if TYPE_CHECKING:
@@ -74,7 +76,9 @@ def train_risk_model(
     usual[: int(len(history) * told.warm_up_rate)] = False
     # Contacts and profiles are strange whenever somebody is new to a task; only labels can say when that is bad.
     rare = [i for i, name in enumerate(signals) if family_of(name) not in {"tie", "fit"}]
-    novel = train_novelty([signals[i] for i in rare], departures[usual][:, rare], told.unseen_share)
+    # After n denials none of which was of some kind, the next is of that kind with a chance of 1 in n + 1 at most.
+    unseen_share = min(told.unseen_share, base_rate / (sum(labels) + 1))
+    novel = train_novelty([signals[i] for i in rare], departures[usual][:, rare], unseen_share)
     held, suspicion = learn_suspicion(history, denied, base_rate)
     narrow = plan.restrict([plan.names[i] for i in kept])
     return EvidenceRiskModel(
@@ -87,6 +91,7 @@ def train_risk_model(
         habits=habits,
         ties=ties,
         held=held,
+        worded=weigh_words(told.injected_share),
         suspicion=suspicion,
     )
 
@@ -159,7 +164,7 @@ def _learn_known(
     denied: Sequence[bool | None],
     base_rate: float,
     told: RiskSettings,
-) -> tuple[LogisticPart, list[int]]:
+) -> tuple[LabelledPart, list[int]]:
     """Return the part that labels teach, and the positions of the contexts it needs.
 
     A first fit over all contexts ranks them by the absolute weight of their standardised evidence.
@@ -168,8 +173,8 @@ def _learn_known(
     truth = np.array([label for label in denied if label is not None], dtype=bool)
     kinds = [f"{context}:{kind}" for context in plan.names for kind in EVIDENCE]
 
-    def fit(columns: list[int]) -> LogisticPart:
-        return train_logistic(
+    def fit(columns: list[int]) -> LabelledPart:
+        return train_labelled(
             [*(kinds[i] for i in columns), *signals],
             np.hstack([evidence[labelled][:, columns], departures[labelled]]),
             truth,
@@ -180,7 +185,7 @@ def _learn_known(
         )
 
     n_contexts = len(plan.contexts)
-    room = max(1, min(told.max_contexts, (told.max_features - len(signals) - 1) // _N_KINDS))
+    room = max(1, min(told.max_contexts, (told.max_features - len(signals) - 2) // _N_KINDS))
     if n_contexts <= room:
         return fit(list(range(len(kinds)))), list(range(n_contexts))
     pull = rank_columns(evidence[labelled], truth, told.inverse_penalty)

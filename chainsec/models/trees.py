@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property
+from operator import index
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -122,16 +123,20 @@ class Trees:
     def _leaves(self, rows: Matrix) -> Matrix:
         roots, columns, thresholds, left, right, missing_left, values = self._arrays
         n_rows, n_trees = len(rows), len(roots)
-        flat, starts = np.ascontiguousarray(rows).ravel(), np.arange(n_rows)[:, None] * rows.shape[1]
+        flat, starts = np.ascontiguousarray(rows).ravel(), np.repeat(np.arange(n_rows) * rows.shape[1], n_trees)
         has_missing = bool(np.isnan(flat).any())
-        at = np.broadcast_to(roots, (n_rows, n_trees))
-        for _ in range(self.depth):
-            asked = flat[starts + columns[at]]
-            goes_left = asked <= thresholds[at]
+        at = np.tile(roots, n_rows)
+        under_way, here = np.arange(len(at)), at
+        while len(under_way):
+            asked = flat[starts[under_way] + columns[here]]
+            goes_left = asked <= thresholds[here]
             if has_missing:
-                goes_left = np.where(np.isnan(asked), missing_left[at], goes_left)
-            at = np.where(goes_left, left[at], right[at])
-        found: Matrix = values[at]
+                goes_left = np.where(np.isnan(asked), missing_left[here], goes_left)
+            here = np.where(goes_left, left[here], right[here])
+            at[under_way] = here
+            is_inner = left[here] != here
+            under_way, here = under_way[is_inner], here[is_inner]
+        found: Matrix = values[at].reshape(n_rows, n_trees)
         return found
 
     def margin(self, row: Sequence[float] | Matrix) -> float:
@@ -182,14 +187,15 @@ class Trees:
 
         Raises:
             ValueError: they are no trees.
+            TypeError: a node or column is no whole number.
         """
         return cls(
             base=value["base"],
-            roots=tuple(value["roots"]),
-            columns=tuple(value["columns"]),
+            roots=tuple(map(index, value["roots"])),
+            columns=tuple(map(index, value["columns"])),
             thresholds=tuple(math.inf if bound is None else bound for bound in value["thresholds"]),
-            left=tuple(value["left"]),
-            right=tuple(value["right"]),
+            left=tuple(map(index, value["left"])),
+            right=tuple(map(index, value["right"])),
             missing_left=tuple(map(bool, value["missing_left"])),
             values=tuple(value["values"]),
         )
