@@ -39,7 +39,9 @@ def show_outcomes(outcomes: Sequence[Outcome], passed_over: Sequence[PassedOver]
     """Print a table for each study, what was passed over, and what is not as good as asked."""
     console = Console(highlight=False)
     for outcome in outcomes:
-        console.print(lay_out(tabulate_outcome(outcome), console.width, longest=_LONGEST))
+        found = tabulate_outcome(outcome)
+        console.print(lay_out(found, console.width, longest=_LONGEST))
+        console.print(visible_text(found.note, 4 * _LONGEST))
         console.print()
     for one in passed_over:
         typer.echo(f"{one.name}: passed over: {visible_text(one.reason, _LONGEST)}")
@@ -75,13 +77,13 @@ def tabulate_outcome(outcome: Outcome) -> Table:
             ""
             if figure.low is None or figure.high is None
             else f"{figure_text(figure.low)} to {figure_text(figure.high)}",
-            "" if figure.published is None else f"{figure_text(figure.published)} {figure.published_by}".strip(),
             _asked(figure),
+            "" if figure.published is None else f"{figure_text(figure.published)} {figure.published_by}".strip(),
         )
         for figure in outcome.figures
     ]
     told = [f"{outcome.data}. {outcome.protocol}", *outcome.notes, f"Seed {outcome.seed}, {outcome.seconds:.0f} s."]
-    head = ("metric", "ours", "95 % interval", "published", "asked")
+    head = ("metric", "ours", "95 %", "asked", "published")
     return Table(outcome.study, head, rows, frozenset({1}), note=" ".join(told))
 
 
@@ -99,11 +101,11 @@ def figure_text(value: float) -> str:
 def _interval(figure: Figure) -> str:
     if figure.low is None or figure.high is None:
         return ""
-    return f"{figure_text(figure.low)} to {figure_text(figure.high)}"
+    return f"{figure_text(figure.low)} - {figure_text(figure.high)}"
 
 
 def _asked(figure: Figure) -> str:
     if figure.asked is None:
         return ""
-    side = "at most" if figure.lower_is_better else "at least"
-    return f"{side} {figure_text(figure.asked)}: {'reached' if figure.is_reached else 'missed'}"
+    side = "\u2264" if figure.lower_is_better else "\u2265"
+    return f"{side} {figure_text(figure.asked)} {'reached' if figure.is_reached else 'missed'}"

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 FILE = "amazon_access/dev.csv.gz"
 REQUESTER, ASSET, LABEL = "MGR_ID", "RESOURCE", "ACTION"
 ATTRIBUTES = ("ROLE_ROLLUP_1", "ROLE_ROLLUP_2", "ROLE_DEPTNAME", "ROLE_TITLE", "ROLE_FAMILY_DESC", "ROLE_FAMILY")
-"""The log names no requester: the manager stands for the team that asks. ROLE_CODE repeats ROLE_TITLE and is left out."""
+"""The log names no requester: the manager stands for the team that asks. ROLE_CODE repeats ROLE_TITLE."""
 FOLDS, BATCH = 5, 50
 _REFUSED = (0.01, 0.05, 0.10)
 
@@ -118,9 +118,9 @@ class AccessStudy:
             study=self.name,
             data=f"amazon_access/dev, {len(requests):,} requests, {denied.mean():.1%} denied",
             protocol=(
-                f"{FOLDS} folds drawn by the seed: each is scored by a model of the others, which learns nothing from it. Live: "
-                f"the first half of the file is history, the rest is scored in file order, and labels come to light in "
-                f"batches of {BATCH}."
+                f"{FOLDS} folds drawn by the seed: each is scored by a model of the others, which learns nothing from "
+                f"it. Live: the first half of the file is history, the rest is scored in file order, labels come to "
+                f"light in batches of {BATCH}."
             ),
             seed=seed,
             figures=tuple(figures),

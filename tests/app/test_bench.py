@@ -24,7 +24,7 @@ from chainsec.scenarios.hospital import hospital
 from chainsec.scenarios.run import train_on_history
 from chainsec.scenarios.venue import IN_THIS_PROCESS
 
-COMMANDS = ["bench engine", "bench decisions", "bench lookups"]
+COMMANDS = ["bench engine", "bench decisions", "bench lookups", "bench judgement"]
 IN_PROCESS = [
     PLAIN,
     f"{PLAIN}, gas estimated",
@@ -278,3 +278,14 @@ def test_a_sample_counts_for_the_innermost_code_whose_work_is_known():
 )
 def test_code_belongs_to_a_kind_of_work_by_its_place(path, kind):
     assert kind_of_work(path) == kind
+
+
+def test_judgements_are_measured_one_by_one_and_many_at_once(chainsec, tmp_path):
+    path = tmp_path / "judgement.json"
+    code, out, _ = chainsec("bench", "judgement", "--days", "30", "--requests", "100", "--rounds", "2", "--json", path)
+    assert code == 0
+    rows = {row["name"]: row for row in json.loads(path.read_bytes())["rows"]}
+    assert len(rows) == 5
+    assert all(row["per_second"] > 0 for row in rows.values())
+    assert rows["score of one, chainsec"]["ratio"] > 1
+    assert "one request, all of it: median" in out

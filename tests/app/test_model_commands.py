@@ -67,7 +67,7 @@ def test_studies_are_shown_written_and_drawn_and_missing_data_said(chainsec, tmp
     code, out, _ = chainsec("model", "evaluate", "--json", str(figures), "--plots", str(page), "--seed", "3")
     assert code == 0
     assert "0.910" in out
-    assert "at least 0.880: reached" in " ".join(out.split())
+    assert "\u2265 0.880 reached" in " ".join(out.split())
     assert "missing: passed over" in out
     assert "Not as good as asked: coins: error" in out
     found = json.loads(figures.read_bytes())
