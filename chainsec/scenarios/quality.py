@@ -17,11 +17,14 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    Numbers = Sequence[float] | NDArray[np.float64]
+    Flags = Sequence[bool] | NDArray[np.bool_]
+
 MOST_POINTS = 200
 """How many points of a curve are kept for plotting."""
 
 
-def _arrays(scores: Sequence[float], truth: Sequence[bool]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+def _arrays(scores: Numbers, truth: Flags) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """Return both as arrays of shape (n_requests,).
 
     Raises:
@@ -35,7 +38,7 @@ def _arrays(scores: Sequence[float], truth: Sequence[bool]) -> tuple[NDArray[np.
     return values, bad
 
 
-def area_under_roc(scores: Sequence[float], truth: Sequence[bool]) -> float | None:
+def area_under_roc(scores: Numbers, truth: Flags) -> float | None:
     """Return the chance that a bad request scores higher than a good one, ties counting half.
 
     Args:
@@ -65,7 +68,7 @@ def average_precision(scores: Sequence[float], truth: Sequence[bool]) -> float |
     return float(average_precision_score(bad, values)) if bad.any() and not bad.all() else None
 
 
-def denial_recall(scores: Sequence[float], truth: Sequence[bool], refused_rate: float) -> float | None:
+def denial_recall(scores: Numbers, truth: Flags, refused_rate: float) -> float | None:
     """Return the share of bad requests caught when exactly ``refused_rate`` of the good ones are refused.
 
     Whoever scores highest is refused first, and of those that score alike a lot decides: between two points of the ROC
