@@ -45,7 +45,7 @@ def main() -> None:
             print(
                 f"{name}: risk {receipt['score']:.3f}, agent says {receipt['verdict']}, on chain {status.name.lower()}"
             )
-            print(f"  moved most by {', '.join(reason for reason, _ in receipt['reasons'][:3])}")
+            print(f"  {'; '.join(words for _, _, words in receipt['reasons'][:3])}")
 
             if status is Status.ESCALATED:
                 answer = Hash32(digest_json({"kind": "approve", "request": str(request.id)}))

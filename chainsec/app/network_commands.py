@@ -77,6 +77,7 @@ def _play(
 ) -> tuple[NetworkReport, list[Sequence[Event]]]:
     from chainsec.network.measure import measure_variant, write_report  # noqa: PLC0415 - --help stays fast
     from chainsec.network.run import play_scenario  # noqa: PLC0415 - --help stays fast
+    from chainsec.network.watching import Lookout  # noqa: PLC0415 - --help stays fast
     from chainsec.scenarios.request_times import read_times  # noqa: PLC0415 - --help stays fast
 
     measured: list[VariantReport] = []
@@ -92,7 +93,7 @@ def _play(
         def note(time_s: float, title: str = title, total: int = total) -> None:
             progress.on_step(title, round(time_s), total)
 
-        played = play_scenario(variant, path.parent, times_s=times_s, on_time=note)
+        played = play_scenario(variant, path.parent, times_s=times_s, on_time=note, on_network=Lookout)
         measured.append(measure_variant(title, played))
         late = len(times_s) - measured[-1].sent
         if late > 0:

@@ -32,6 +32,7 @@ __all__ = ["SCENARIO_NAME", "TRACE_NAME", "check_directory", "require_chain", "s
 
 SCENARIO_NAME = "scenario.toml"
 TRACE_NAME = "trace.jsonl.gz"
+_MOST_ALERTS = 12
 _LONGEST_LINE = 1_000
 
 
@@ -122,6 +123,8 @@ def show_network(report: NetworkReport, directory: Path, *, as_json: bool) -> No
             typer.echo(nodes.note)
         if variant.rejected:
             console.print(lay_out(list_reasons(variant), console.width))
+        for alert in [found for found in variant.incidents if found.event == "alert"][:_MOST_ALERTS]:
+            typer.echo(f"{alert.time_s:.1f} s, node-{alert.node} alerts: {visible_text(alert.detail, _LONGEST_LINE)}")
         missed = variant.warns_of != "nothing" and variant.outcome == "agreed"
         announced = f"; a {variant.warns_of} was announced (warns_of) and did not come" if missed else ""
         said = visible_text(variant.said, _LONGEST_LINE)

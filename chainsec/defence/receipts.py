@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from chainsec.defence.policy import choose_verdict
+from chainsec.defence.reasons import put_in_words
 from chainsec.defence.renewal import Drift, Trial, count_losses
 from chainsec.defence.surprise import RULES
 from chainsec.primitives import Verdict
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from chainsec.defence.observation import DigestedModel, Observation, Threat
     from chainsec.defence.policy import Thresholds
 
-FORMAT = 1
+FORMAT = 2
 TOLERANCE = 1e-6
 """How far a stored statistic may lie from the one that the rule gives, as a share of it or of 1: machines differ in the
 last bits of exponentials and logarithms. Which response it calls for follows from the stored one, exactly."""
@@ -75,8 +76,13 @@ def decision_receipt(
         "score": score,
         "thresholds": {"grant_below": thresholds.grant_below, "deny_from": thresholds.deny_from},
         "verdict": choose_verdict(score, thresholds).name.lower(),
-        "reasons": [[name, contribution] for name, contribution in model.reasons(features, limit)],
+        "reasons": _list_reasons(features, model, limit),
     }
+
+
+def _list_reasons(features: Mapping[str, float], model: DigestedModel, limit: int) -> list[list[Any]]:
+    """Return the features that moved the score most: name, by how much, and what that says in words."""
+    return [[name, moved, put_in_words(name, features[name])] for name, moved in model.reasons(features, limit)]
 
 
 def refusal_receipt(request_id: str, reason: str) -> dict[str, Any]:
@@ -197,8 +203,7 @@ def _find_score_fault(receipt: Mapping[str, Any], model: DigestedModel, limit: i
     score = model.score(features)
     if score != receipt["score"]:
         return f"score is {receipt['score']!r}, the model gives {score!r}"
-    reasons = [[name, contribution] for name, contribution in model.reasons(features, limit)]
-    return None if reasons == receipt["reasons"] else "reasons are not those of the model"
+    return None if _list_reasons(features, model, limit) == receipt["reasons"] else "reasons are not those of the model"
 
 
 def _find_verdict_fault(receipt: Mapping[str, Any], thresholds: Thresholds) -> str | None:

@@ -191,7 +191,7 @@ SHAPES = {
     "a kind that is a list": (lambda r: r.update(kind=["refusal"]), "its kind is"),
     "a field more": (lambda r: r.update(guardian="0x11"), "guardian is no field of it"),
     "a field less": (lambda r: r.pop("reason"), "reason is missing"),
-    "another format": (lambda r: r.update(format=2), "another format"),
+    "another format": (lambda r: r.update(format=1), "another format"),
     "a format that only equals it": (lambda r: r.update(format=True), "another format"),
 }
 

@@ -133,4 +133,6 @@ def test_a_row_never_sees_its_own_label():
     observations = [Observation(f"0x{i}", i, f"p{i}", f"a{i}", "read", "", has_clock=False) for i in range(300)]
     denied = [i % 4 == 0 for i in range(300)]
     model = train_risk_model(observations, denied)
-    assert all(abs(weight) < 1e-6 for name, (weight, _) in model.scoring.known.linear.weights.items() if name.endswith(":odds"))
+    assert all(
+        abs(weight) < 1e-6 for name, (weight, _) in model.scoring.known.linear.weights.items() if name.endswith(":odds")
+    )
