@@ -26,7 +26,19 @@ _HIGHEST_COLOUR = 5
 _LABELLED_NODES = 24
 _WRITTEN_CELLS = 16
 _MOST_MARKS = 24
-_MARKED = {"crash", "restart", "wiped", "partition", "healed", "vote", "disagreement", "links", "clock", "speed", "alert"}
+_MARKED = {
+    "crash",
+    "restart",
+    "wiped",
+    "partition",
+    "healed",
+    "vote",
+    "disagreement",
+    "links",
+    "clock",
+    "speed",
+    "alert",
+}
 
 
 def merge_spans(spans: Sequence[RoundSpan], node: int, pixel_s: float) -> list[tuple[float, float, int]]:
