@@ -231,13 +231,13 @@ class ChainActions:
         """Cut off the requester of ``request``."""
         self._sentinel.quarantine(self._account, request.requester, self._quarantine_s, receipt)
 
-    def raise_alert(self, request: AccessRequest, kind: str, severity: int, receipt: Hash32) -> None:
-        """Report a threat by the requester of ``request``."""
-        self._sentinel.raise_alert(self._account, request.requester, kind, severity, receipt)
+    def raise_alert(self, subject: Address, kind: str, severity: int, receipt: Hash32) -> None:
+        """Report a threat by somebody."""
+        self._sentinel.raise_alert(self._account, subject, kind, severity, receipt)
 
     def give_notice(self, kind: str, severity: int, receipt: Hash32) -> None:
         """Report something about the agent itself."""
-        self._sentinel.raise_alert(self._account, self._account.address, kind, severity, receipt)
+        self.raise_alert(self._account.address, kind, severity, receipt)
 
     def anchor_model(self, model: DigestedModel) -> None:
         """Keep a model and put its digest on chain."""

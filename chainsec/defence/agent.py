@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from chainsec.defence.observation import DigestedModel, Observation, Threat, Use, UseWatcher
     from chainsec.defence.policy import Thresholds
     from chainsec.defence.renewal import Renewal
-    from chainsec.primitives import AccessRequest, Hash32
+    from chainsec.primitives import AccessRequest, Address, Hash32
 
 
 @dataclass(frozen=True)
@@ -75,8 +75,8 @@ class ResponseActions(Protocol):
     def quarantine(self, request: AccessRequest, receipt: Hash32) -> None:
         """Cut off the requester of ``request``."""
 
-    def raise_alert(self, request: AccessRequest, kind: str, severity: int, receipt: Hash32) -> None:
-        """Report a threat by the requester of ``request``."""
+    def raise_alert(self, subject: Address, kind: str, severity: int, receipt: Hash32) -> None:
+        """Report a threat by somebody: a requester, or whoever else sends or signs what stands on chain."""
 
     def give_notice(self, kind: str, severity: int, receipt: Hash32) -> None:
         """Report something about the agent itself, as that its model no longer fits."""
@@ -238,6 +238,20 @@ class Agent:
                 self._held.setdefault(threat.requester, []).append((use.time_s, weight))
         return responses
 
+    def report(self, threat: Threat, subject: Address) -> Response:
+        """Put on chain what a watch over it has found; nobody loses a right by it.
+
+        Args:
+            threat: that calls for an alert.
+            subject: whom it is about, on chain.
+
+        Raises:
+            Exception: what the acts raise, as while guardians have the agent suspended.
+        """
+        [receipt] = self._receipts.append([threat_receipt(threat, "alert")])
+        self._actions.raise_alert(subject, threat.kind, SEVERITY["alert"], receipt)
+        return Response(threat, "alert", self._actions.settle())
+
     def learn(self, request_id: str, denied: bool, *, is_final: bool = True) -> bool:  # noqa: FBT001 - the label itself
         """Let the truth about a request, come to light later, into the model; return whether it was news.
 
@@ -310,7 +324,7 @@ class Agent:
         if action == "revoke" and not revocable:
             action = "alert"
         [receipt] = self._receipts.append([threat_receipt(threat, action)])
-        self._actions.raise_alert(subject, threat.kind, SEVERITY[action], receipt)
+        self._actions.raise_alert(subject.requester, threat.kind, SEVERITY[action], receipt)
         if action == "quarantine":
             self._actions.quarantine(subject, receipt)
         for request in revocable:

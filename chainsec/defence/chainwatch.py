@@ -124,7 +124,7 @@ class ChainWatch:
         self._pools = {"silence": Record(), "missed_turns": Record()}
         self._functions: dict[tuple[str, int | None, bool], Function] = {}
         self._senders: dict[tuple[str, str], Sender] = {}
-        self._crowds = {"burst": Crowd(), "round_changes": Crowd()}
+        self._crowds = {"flood": Crowd(), "round_changes": Crowd()}
         self._tests: dict[str, Refusals] = {}
         self._calls = Level()
         self._blocks, self._fullest = 0, 0.0
@@ -159,7 +159,7 @@ class ChainWatch:
             return []
         return self._note_absence("missed_turns", proposer, time_s, height, self.settings.turn_strength)
 
-    def observe_sent(self, time_s: int, sender: str, *, kind: str = "burst", count: int = 1) -> list[Threat]:
+    def observe_sent(self, time_s: int, sender: str, *, kind: str = "flood", count: int = 1) -> list[Threat]:
         """Take in that somebody sent something: a transaction, a request, or with ``round_changes`` a call for a round.
 
         A ``count`` of 0 says that the sender is there and sends nothing.

@@ -11,6 +11,7 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from chainsec.defence.chainrules import CHAIN_RULES, find_alert_fault
 from chainsec.defence.policy import choose_verdict
 from chainsec.defence.reasons import put_in_words
 from chainsec.defence.renewal import Drift, Trial, count_losses
@@ -219,10 +220,11 @@ def find_threat_fault(receipt: Mapping[str, Any]) -> str | None:
     """Recompute the receipt of a response to a threat; return what does not follow from it, or None.
 
     The statistic has to follow from the evidence, up to ``TOLERANCE``, and the response may be milder than the stored
-    statistic and levels call for, not harder.
+    statistic and levels call for, not harder. What happens on a chain calls for no more than an alert.
     """
     try:
-        return _find_response_fault(receipt)
+        find = find_alert_fault if receipt["threat"] in CHAIN_RULES else _find_response_fault
+        return find(receipt)
     except _MALFORMED as error:
         return f"it is no receipt of a response: {error!r}"
 

@@ -98,7 +98,7 @@ _TRIALS = (
     _Trial(
         _trouble,
         (
-            _Expected("burst", "burst", client=0),
+            _Expected("burst", "flood", client=0),
             _Expected("odd gas", "odd_gas", client=1),
             _Expected("probing", "probing", client=3),
         ),

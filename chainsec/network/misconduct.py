@@ -19,8 +19,10 @@ if TYPE_CHECKING:
 
     from chainsec.primitives import Address
 
-__all__ = ["Statement", "Witness", "find_proof_fault", "list_statements", "read_statement", "seal_statements"]
+__all__ = ["PROOFS", "Statement", "Witness", "find_proof_fault", "list_statements", "read_statement", "seal_statements"]
 
+PROOFS = ("equivocation", "bad_seal")
+"""Kinds of alert whose evidence is a proof."""
 HEIGHTS_BEHIND, HEIGHTS_AHEAD = 16, 10
 """Statements about heights within these of the next block are kept."""
 MOST_ROUNDS = 64

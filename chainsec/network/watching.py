@@ -231,6 +231,7 @@ class LedgerLookout:
         watch: what is told of them.
         organisation_of: names the organisation behind a sender, or nobody.
         is_refusal: whether a failed transaction's revert data say that it was not allowed; any failure by default.
+        since: the last block that is of no interest; the last final one by default.
 
     ``cursor`` is the last block that was read.
     """
@@ -241,17 +242,24 @@ class LedgerLookout:
         watch: ChainWatch,
         organisation_of: Callable[[str], str | None] = lambda _: None,
         is_refusal: Callable[[bytes], bool] = lambda _: True,
+        since: int | None = None,
     ) -> None:
         self.engine = engine
         self.watch = watch
-        self.cursor = engine.final_block()
+        self.cursor = engine.final_block() if since is None else since
         self._organisation_of = organisation_of
         self._is_refusal = is_refusal
 
-    def follow(self) -> list[Threat]:
-        """Read the blocks that have become final since the last time, and return what they reveal."""
+    def follow(self, until: int | None = None) -> list[Threat]:
+        """Read the blocks that have become final since the last time, and return what they reveal.
+
+        Args:
+            until: the last block to read, as for who goes over a chain again; all by default.
+        """
         found: list[Threat] = []
-        while self.cursor < self.engine.final_block():
+        final = self.engine.final_block()
+        last = final if until is None else min(until, final)
+        while self.cursor < last:
             self.cursor += 1
             block = self.engine.block(self.cursor)
             for call in self._list_calls(block):

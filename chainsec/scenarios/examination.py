@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from chainsec.defence.agent import SEVERITY
+from chainsec.defence.chainrules import CHAIN_RULES
 from chainsec.defence.policy import thresholds_by_sensitivity
 from chainsec.defence.receipts import (
     ANSWERS,
@@ -21,7 +22,8 @@ from chainsec.defence.receipts import (
     find_threat_fault,
 )
 from chainsec.digest import keccak
-from chainsec.primitives import Hash32
+from chainsec.network.misconduct import PROOFS, find_proof_fault
+from chainsec.primitives import Address, Hash32
 from chainsec.services.access import Basis, Status
 
 if TYPE_CHECKING:
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
     from chainsec.defence.risk import EvidenceRiskModel
     from chainsec.deployment import Keys
     from chainsec.ledger.contract import Event
-    from chainsec.primitives import AccessRequest, Address
+    from chainsec.primitives import AccessRequest
     from chainsec.scenarios.acts import Acts
     from chainsec.scenarios.succession import Succession
 
@@ -175,7 +177,7 @@ class Examination:
 
     def _find_levels_fault(self, receipt: Mapping[str, Any]) -> str | None:
         """Return what is wrong with the arithmetic of a response; a kind of threat has the same levels all along."""
-        fault = find_threat_fault(receipt)
+        fault = (find_proof_fault if receipt["threat"] in PROOFS else find_threat_fault)(receipt)
         if fault:
             return fault
         levels = receipt["evidence"]["thresholds"]
@@ -192,7 +194,17 @@ class Examination:
         stated = (alert.args["kind"], alert.args["severity"])
         if stated != (keccak(receipt["threat"].encode()), SEVERITY[kind]):
             return "the alert on chain is of another kind or severity"
+        if receipt["threat"] in CHAIN_RULES:
+            return self._find_bystander_fault(receipt, alert)
         return self._find_subject_fault(receipt, alert, acts)
+
+    @staticmethod
+    def _find_bystander_fault(receipt: Mapping[str, Any], alert: Event) -> str | None:
+        """Return what keeps an alert about the chain from being about whom it names; it rests on no request."""
+        if receipt["requests"] != []:
+            return "it names requests, though it rests on none"
+        is_apt = receipt["requester"] == str(Address(alert.args["subject"]))
+        return None if is_apt else "the chain names somebody else"
 
     def _find_subject_fault(self, receipt: Mapping[str, Any], alert: Event, acts: Sequence[Event]) -> str | None:
         """Return what keeps a response from being about the requests that its receipt names."""

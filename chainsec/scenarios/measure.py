@@ -220,12 +220,13 @@ def _decisions_over_time(play: Play) -> tuple[DecisionBucket, ...]:
 
 def list_alerts(play: Play) -> tuple[Alert, ...]:
     """Return the threats that were raised, in time order."""
+    names = _names(play)
     return tuple(
         Alert(
             time_s=seen.time_s,
             block=seen.response.block,
             kind=seen.response.threat.kind,
-            requester=seen.response.threat.requester,
+            requester=names.get(seen.response.threat.requester, seen.response.threat.requester),
             response=seen.response.action,  # type: ignore[arg-type] # one of three; a wider type comes from the agent
             score=seen.response.threat.score,
             grants=len(seen.response.threat.request_ids),
@@ -234,6 +235,16 @@ def list_alerts(play: Play) -> tuple[Alert, ...]:
         )
         for seen in play.threats
     )
+
+
+def _names(play: Play) -> dict[str, str]:
+    """Return by address who acts on the chain: alerts about what happens there know no other names."""
+    box, workload = play.box, play.workload
+    return {
+        **{str(box.account(member.name).address): member.name for member in workload.members},
+        **{str(box.gateway(house).address): f"gateway of {house}" for house in workload.organisations},
+        **{str(account.address): role for role, account in vars(box.keys).items()},
+    }
 
 
 def list_notices(play: Play) -> tuple[ModelNotice, ...]:

@@ -14,8 +14,10 @@ from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from chainsec.defence.agent import SEVERITY
+from chainsec.defence.chainwatch import Call, ChainWatch, WatchSettings
 from chainsec.defence.observation import Use
-from chainsec.primitives import Scope
+from chainsec.network.watching import LedgerLookout
+from chainsec.primitives import Address, Scope
 from chainsec.scenarios.episodes import NORMAL_LIFE, Episode, GasBook, Score, ThreatSeen
 from chainsec.scenarios.filing import file_requests
 from chainsec.scenarios.grants import AGENT, GUARDIAN, StandingGrants
@@ -25,9 +27,10 @@ from chainsec.scenarios.ticks import cut_blocks, cut_ticks
 from chainsec.services.access import Basis, Status
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from chainsec.defence.agent import Agent, Response
+    from chainsec.defence.observation import Threat
     from chainsec.journal import Journal
     from chainsec.primitives import Hash32
     from chainsec.sandbox import Sandbox
@@ -38,6 +41,9 @@ if TYPE_CHECKING:
 __all__ = ["OUTCOMES", "USES", "Play", "Score"]
 
 USES, OUTCOMES = "uses", "outcomes"
+_QUIET_S = 86_400
+"""The chain's watch speaks again of what has been quiet for so long."""
+_WITHOUT_GRANT = {Basis.NO_GRANT, Basis.EXPIRED}
 
 
 @dataclass
@@ -77,6 +83,8 @@ class Play:
         self._block_size = most_transactions(self.box)
         self.gas = GasBook(self.box.client)
         self.standing = StandingGrants(self.box.client, self.box.deployment.access.contract)
+        self._watch = ChainWatch(WatchSettings(quiet_s=_QUIET_S))
+        self._lookout = LedgerLookout(self.box.engine, self._watch, since=self.box.client.at)
         self._desk = GuardianDesk(self.box, self.directory, self._block_size)
         self._undecided: dict[str, Episode] = {}
         self._agenda: list[tuple[int, int, Callable[[int, Any], None], Any]] = []
@@ -100,10 +108,12 @@ class Play:
             self._pass_time(end_s)
             for filings in cut_blocks(attempts, self._house_of, settings.chain.batch_size, self._block_size):
                 self._take_requests(filings, end_s)
+            self._report(self._lookout.follow(self.box.client.at), end_s)
             self.score.time_s = end_s
             self.on_tick(self.score)
         while self._agenda:
             self._pass_time(self._agenda[0][0])
+        self._report(self._lookout.follow(self.box.client.at), self.score.time_s)
         self._anchor()
         self.on_tick(self.score)
 
@@ -241,6 +251,19 @@ class Play:
         responses = self.agent.watch([use])
         if responses:
             self._note_responses(responses, episode, time_s, at)
+        if allowed or (basis in _WITHOUT_GRANT and not episode.cut_off_by):  # what was taken back is missed innocently
+            call = Call(self.clock_s, str(episode.request.requester), use.asset, is_refused=not allowed)
+            self._report(self._watch.observe_call(call), time_s, episode.attack)
+
+    def _report(self, threats: Iterable[Threat], time_s: int, attack: str | None = None) -> None:
+        """Let the agent put on chain what the watch over it has found."""
+        for threat in threats:
+            at = self.box.client.at
+            response = self.agent.report(threat, Address(threat.requester))
+            acted_s = self.box.engine.block(response.block).timestamp - self.box.config.run.time_offset_s
+            self.threats.append(ThreatSeen(response, time_s, at, acted_s, attack))
+            self.score.alerts += 1
+            self.gas.charge("alert", 1)
 
     def _look_up(self, episode: Episode, scope: Scope) -> Basis:
         """Ask the chain whether a use is allowed, as a gateway does, and hold the grant's end against the clock.

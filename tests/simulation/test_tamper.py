@@ -12,7 +12,7 @@ import pytest
 import chainsec.sandbox
 from chainsec.app import cli
 from chainsec.defence.agent import Agent
-from chainsec.defence.receipts import threat_receipt
+from chainsec.defence.receipts import FORMAT, threat_receipt
 from chainsec.digest import canonical_json
 from chainsec.errors import AuditFailed, RunInUse, RunMismatch
 from chainsec.ledger.evm import Genesis
@@ -459,7 +459,7 @@ def call_it_an_approval_and_keep_the_rest(receipt):
 
 
 def call_it_a_refusal(receipt):
-    return {"format": 1, "kind": "refusal", "request": receipt["request"], "verdict": "grant", "reason": ""}
+    return {"format": FORMAT, "kind": "refusal", "request": receipt["request"], "verdict": "grant", "reason": ""}
 
 
 def name_one_reason(receipt):

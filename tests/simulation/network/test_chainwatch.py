@@ -155,6 +155,10 @@ def test_a_ledger_is_read_once_and_a_failed_call_is_a_refusal_if_its_error_says_
             raw = account.sign(nonce=n + 1, to=door, data=bytes([n] * 4), gas=100_000, chain_id=1337).raw
             engine.send(raw)
         engine.mine()
+        late = LedgerLookout(engine, ChainWatch(), since=0)
+        assert late.follow(1) == late.follow(0) == []
+        assert late.cursor == 1
+        assert [threat.kind for threat in late.follow()] == ["probing"]
         found = [lookout.follow() for lookout in lookouts]
         assert [threat.kind for threat in found[0]] == ["probing"]
         assert found[1] == []

@@ -5,6 +5,7 @@ import math
 import pytest
 
 from chainsec.defence.agent import SEVERITY, Agent, PendingRequest
+from chainsec.defence.chainwatch import ChainWatch
 from chainsec.defence.detectors import UseMonitor
 from chainsec.defence.observation import Observation, Threat, Use
 from chainsec.defence.policy import Thresholds
@@ -86,8 +87,8 @@ class Desk:
     def quarantine(self, request, receipt):
         self.acts.append(("quarantine", request, receipt))
 
-    def raise_alert(self, request, kind, severity, receipt):
-        self.acts.append(("alert", request, kind, severity, receipt))
+    def raise_alert(self, subject, kind, severity, receipt):
+        self.acts.append(("alert", subject, kind, severity, receipt))
 
     def give_notice(self, kind, severity, receipt):
         if self.failure:
@@ -333,10 +334,20 @@ def test_a_threat_is_answered_with_an_alert_and_the_act_under_one_receipt(model)
     assert (response.threat, response.action) == (threat, "quarantine")
     receipt = keccak(list(journal)[-1])
     assert desk.acts == [
-        ("alert", item.request, "mass_export", SEVERITY["quarantine"], receipt),
+        ("alert", item.request.requester, "mass_export", SEVERITY["quarantine"], receipt),
         ("quarantine", item.request, receipt),
         ("settle",),
     ]
+
+
+def test_what_a_watch_over_the_chain_finds_becomes_an_alert_and_nothing_else(model):
+    desk, journal, subject = Desk(), Journal(None), Address(bytes([9]) * 20)
+    [threat] = ChainWatch().observe_proof("equivocation", str(subject), START_S, ("0x01", "0x02"), {})
+    agent = an_agent(model, Inbox(), desk, receipts=journal)
+    response = agent.report(threat, subject)
+    assert (response.threat, response.action, response.block) == (threat, "alert", 1)
+    receipt = keccak(list(journal)[-1])
+    assert desk.acts == [("alert", subject, "equivocation", SEVERITY["alert"], receipt), ("settle",)]
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,8 @@ from chainsec.defence.chainrules import (
     run_surprise,
 )
 from chainsec.defence.chainwatch import Call, ChainWatch, RollCall, WatchSettings
-from chainsec.defence.receipts import threat_receipt
+from chainsec.defence.receipts import find_threat_fault, threat_receipt
+from chainsec.defence.surprise import RULES
 
 NAMES = ("ann", "ben", "cat", "dan")
 
@@ -85,7 +86,7 @@ def test_everything_that_a_rule_is_for_is_found_and_about_the_right_one():
         "silence": "ben",
         "missed_turns": "cat",
         "round_changes": "dan",
-        "burst": "sender 1",
+        "flood": "sender 1",
         "odd_gas": "sender 2",
         "full_block": "ann",
         "probing": "sender 3",
@@ -93,10 +94,14 @@ def test_everything_that_a_rule_is_for_is_found_and_about_the_right_one():
     assert len(found) == len(CHAIN_RULES), "one alert an episode"
 
 
+def test_no_kind_of_alert_means_two_things():
+    assert not CHAIN_RULES.keys() & RULES.keys()
+
+
 def test_a_receipt_of_each_kind_is_json_and_follows_from_its_evidence():
     for threat in alert_of_everything():
         receipt = json.loads(json.dumps(threat_receipt(threat, "alert")))
-        assert find_alert_fault(receipt) is None, threat.kind
+        assert find_alert_fault(receipt) is find_threat_fault(receipt) is None, threat.kind
         said = explain(receipt["threat"], receipt["evidence"])
         assert said[0].islower()
         assert "{" not in said
