@@ -130,6 +130,7 @@ class RunSettings(Settings):
         tick_s: gateways hand in what has come up every so many simulated seconds.
         guardian_delay_s: how often guardians sit down to what was escalated; an answer takes up to one of these.
         guardian_error_rate: share of escalations that guardians judge wrongly, 0 to 1.
+        guardian_answers: how many they look at in one sitting; requesters take turns, and the rest waits for the next.
         anchor_interval_s: how often off-chain records are anchored.
         has_clock: whether requests carry times; a run sets it to what its log has, false where times only count rows.
         time_offset_s: how much later it is on the chain than in the workload; a run on a node whose chain began after
@@ -139,6 +140,7 @@ class RunSettings(Settings):
     tick_s: Positive = 3_600
     guardian_delay_s: Positive = 3_600
     guardian_error_rate: Annotated[float, Field(ge=0, le=1)] = 0.03
+    guardian_answers: Positive = 10_000
     anchor_interval_s: Positive = 86_400
     has_clock: bool = True
     time_offset_s: Annotated[int, Field(ge=0, lt=2**39)] = 0

@@ -5,6 +5,7 @@ Layer: app. Not here: measuring (``chainsec.evaluation``), drawing (``model_page
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING
 
 import typer
@@ -74,17 +75,19 @@ def tabulate_outcome(outcome: Outcome) -> Table:
         (
             figure.metric,
             figure_text(figure.ours),
-            ""
-            if figure.low is None or figure.high is None
-            else f"{figure_text(figure.low)} to {figure_text(figure.high)}",
+            _interval(figure),
+            _optional(figure.undefended),
             _asked(figure),
-            "" if figure.published is None else f"{figure_text(figure.published)} {figure.published_by}".strip(),
+            f"{_optional(figure.published)} {figure.published_by}".strip(),
         )
         for figure in outcome.figures
     ]
+    head = ("metric", "ours", "95 %", "without defence", "asked", "published")
+    is_told = [at == 0 or any(row[at] for row in rows) for at in range(len(head))]
     told = [f"{outcome.data}. {outcome.protocol}", *outcome.notes, f"Seed {outcome.seed}, {outcome.seconds:.0f} s."]
-    head = ("metric", "ours", "95 %", "asked", "published")
-    return Table(outcome.study, head, rows, frozenset({1}), note=" ".join(told))
+    kept = [tuple(itertools.compress(row, is_told)) for row in (head, *rows)]
+    numbers = frozenset(at for at, title in enumerate(kept[0]) if title in {"ours", "without defence"})
+    return Table(outcome.study, kept[0], kept[1:], numbers, note=" ".join(told))
 
 
 def figure_text(value: float) -> str:
@@ -101,7 +104,11 @@ def figure_text(value: float) -> str:
 def _interval(figure: Figure) -> str:
     if figure.low is None or figure.high is None:
         return ""
-    return f"{figure_text(figure.low)} - {figure_text(figure.high)}"
+    return f"{figure_text(figure.low)} to {figure_text(figure.high)}"
+
+
+def _optional(value: float | None) -> str:
+    return "" if value is None else figure_text(value)
 
 
 def _asked(figure: Figure) -> str:

@@ -51,6 +51,7 @@ STUDIES = (
     Entry("forecast", "forecast:ForecastStudy", "cert_r42"),
     Entry("chain", "chain:ChainStudy", ""),
     Entry("renewal", "renewal:RenewalStudy", ""),
+    Entry("robustness", "robustness:RobustnessStudy", ""),
 )
 
 

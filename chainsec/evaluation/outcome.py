@@ -27,6 +27,7 @@ class Figure:
         published_by: who does.
         asked: the figure to reach, None where none is set.
         lower_is_better: whether less than ``asked`` is wanted.
+        undefended: the same with the defence switched off, None where the figure is not about a defence.
     """
 
     metric: str
@@ -37,6 +38,7 @@ class Figure:
     published_by: str = ""
     asked: float | None = None
     lower_is_better: bool = False
+    undefended: float | None = None
 
     @property
     def is_reached(self) -> bool | None:

@@ -1,6 +1,8 @@
-"""The guardians' desk: what was escalated waits for the next sitting, where it is approved, cancelled or found lapsed.
+"""The guardians' desk: what was escalated waits for a sitting, where it is approved, cancelled or found lapsed.
 
-Layer: scenarios, below ``play``. Not here: when a sitting is held (``play``), what guardians may do (the contracts).
+A sitting has room for so many answers; organisations, and requesters within them, take turns, and what is left waits
+for the next one. Layer: scenarios, below ``play``. Not here: when a sitting is held (``play``), what guardians may do
+(the contracts).
 """
 
 from __future__ import annotations
@@ -9,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from chainsec.defence.receipts import guardian_receipt
+from chainsec.defence.triage import FairQueue
 from chainsec.digest import canonical_json, keccak
 
 if TYPE_CHECKING:
@@ -57,20 +60,22 @@ class Sitting:
     """What came of one sitting.
 
     Args:
-        judged: each request looked at, and whether it was found good.
+        judged: each request looked at in time, and whether it was found good.
         left: found good, but cannot be granted now, as while its requester is quarantined.
         sent: answers that went on chain.
         first_block: the first block that holds one, 0 without any.
+        next_s: when what had no room comes up, None without any or where that sitting is to be held anyway.
     """
 
     judged: list[tuple[Episode, bool]] = field(default_factory=list)
     left: list[Episode] = field(default_factory=list)
     sent: int = 0
     first_block: int = 0
+    next_s: int | None = None
 
 
 class GuardianDesk:
-    """Guardians who sit down to what waits every ``guardian_delay_s``.
+    """Guardians who sit down to what waits every ``guardian_delay_s``, and look at ``guardian_answers`` of it.
 
     Args:
         box: the system.
@@ -82,32 +87,39 @@ class GuardianDesk:
         self._box = box
         self._directory = directory
         self._block_size = block_size
-        self._waiting: dict[int, list[Episode]] = {}
+        self._coming: dict[int, list[Episode]] = {}
+        self._waiting: FairQueue[Episode] = FairQueue()
 
     def put_down(self, episode: Episode, time_s: int) -> int | None:
         """Put an escalation on the desk; return when it comes up, None where that sitting is to be held anyway."""
         due_s = next_sitting_s(time_s, self._box.config.run.guardian_delay_s)
-        is_new = due_s not in self._waiting
-        self._waiting.setdefault(due_s, []).append(episode)
+        is_new = due_s not in self._coming
+        self._coming.setdefault(due_s, []).append(episode)
         return due_s if is_new else None
 
     def sit(self, due_s: int, clock_s: int, next_block_s: Callable[[], int]) -> Sitting:
-        """Answer what waits for this sitting, in one block or several.
+        """Answer what waits, in one block or several, as far as there is room.
 
         Args:
             due_s: when it was to be held, simulated time.
             clock_s: the same in chain time.
             next_block_s: says which time a block made now gets.
         """
-        sitting = Sitting()
-        waiting = self._waiting.pop(due_s)
-        for start in range(0, len(waiting), self._block_size):
-            before = sitting.sent
-            for episode in waiting[start : start + self._block_size]:
-                self._answer(episode, sitting, next_block_s())
+        for episode in self._coming.pop(due_s):
+            self._waiting.put((episode.request.organisation, episode.request.requester), episode)
+        sitting, settings = Sitting(), self._box.config.run
+        while len(self._waiting) and len(sitting.judged) < settings.guardian_answers:
+            room = min(self._block_size, settings.guardian_answers - len(sitting.judged), len(self._waiting))
+            before, block_s = sitting.sent, next_block_s()
+            for _ in range(room):
+                self._answer(self._waiting.take(), sitting, block_s)
             if sitting.sent > before:
                 self._box.client.settle(clock_s)
                 sitting.first_block = sitting.first_block or self._box.client.at
+        if len(self._waiting):
+            next_s = next_sitting_s(due_s, settings.guardian_delay_s)
+            sitting.next_s = None if next_s in self._coming else next_s
+            self._coming.setdefault(next_s, [])
         return sitting
 
     def release(self, episode: Episode, clock_s: int) -> None:
@@ -123,11 +135,11 @@ class GuardianDesk:
         guardian, sentinel = box.keys.guardian, box.deployment.sentinel
         settings = box.config
         error_rate = settings.run.guardian_error_rate
-        is_good = find_good(settings.seed, error_rate, episode.attempt)
-        sitting.judged.append((episode, is_good))
         if request.until < block_s:
             episode.answer = LAPSE
             return
+        is_good = find_good(settings.seed, error_rate, episode.attempt)
+        sitting.judged.append((episode, is_good))
         if is_good and not sentinel.can_approve(guardian.address, request):
             sitting.left.append(episode)
             return

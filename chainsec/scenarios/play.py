@@ -307,8 +307,10 @@ class Play:
             self._plan(due_s, self._hold_sitting, None)
 
     def _hold_sitting(self, time_s: int, _: None) -> None:
-        """Let guardians answer what waits; the agent learns what they think, also of what has lapsed by then."""
+        """Let guardians answer what waits; the agent learns what they think."""
         sitting = self._desk.sit(time_s, self.clock_s, self._next_block_s)
+        if sitting.next_s is not None:
+            self._plan(sitting.next_s, self._hold_sitting, None)
         self.gas.charge("guardian's answer", sitting.sent)
         before = len(self.standing.revocations)
         if sitting.sent:

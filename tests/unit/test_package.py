@@ -73,7 +73,8 @@ def test_a_name_that_is_not_public_is_refused():
 
 
 def test_whatever_the_package_imports_is_declared_with_both_bounds(project_root):
-    declared = tomllib.loads((project_root / "pyproject.toml").read_text())["project"]["dependencies"]
+    project = tomllib.loads((project_root / "pyproject.toml").read_text())["project"]
+    declared = [*project["dependencies"], *project["optional-dependencies"]["robustness"]]
     names = {re.match(r"[\w.-]+", line).group().lower().replace("_", "-") for line in declared}
     assert all("==" in line or (">=" in line and "<" in line) for line in declared)
     homes = importlib.metadata.packages_distributions()

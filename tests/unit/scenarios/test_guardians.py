@@ -60,13 +60,43 @@ def test_more_answers_than_fit_into_a_block_make_several(desk):
     assert asked == before + 5
 
 
-def test_what_lapsed_is_judged_and_left_alone(desk):
+def test_what_lapsed_is_not_looked_at(desk):
     episode = ask(desk, hours=1)
     before = desk.box.client.at
     sitting = sit(desk, episode, at_s=episode.request.until + 1)
-    assert (episode.answer, sitting.judged) == ("lapse", [(episode, True)])
+    assert (episode.answer, sitting.judged) == ("lapse", [])
     assert (desk.box.client.at, sitting.sent, len(desk.directory.receipts)) == (before, 0, 0)
     assert desk.box.deployment.access.status_of(episode.request.id) is Status.PENDING
+
+
+def give_room(desk, answers):
+    run = desk.box.config.run.model_copy(update={"guardian_answers": answers})
+    desk.box.config = desk.box.config.model_copy(update={"run": run})
+
+
+def test_a_sitting_without_room_for_all_lets_requesters_take_turns_and_plans_the_next(desk):
+    give_room(desk, 2)
+    flood, honest = [ask(desk, hours=hours) for hours in (5, 6, 7, 8)], ask(desk, "ben")
+    sitting = sit(desk, *flood, honest)
+    assert [episode for episode, _ in sitting.judged] == [flood[0], honest]
+    assert (sitting.sent, sitting.next_s) == (2, 2 * EVERY_S)
+    later = desk.it.sit(2 * EVERY_S, desk.box.now_s + 2, lambda: desk.box.now_s + 2)
+    assert [episode for episode, _ in later.judged] == flood[1:3]
+    last = desk.it.sit(3 * EVERY_S, desk.box.now_s + 2, lambda: desk.box.now_s + 2)
+    assert ([episode for episode, _ in last.judged], last.next_s) == (flood[3:], None)
+
+
+def test_what_has_lapsed_takes_no_room(desk):
+    give_room(desk, 1)
+    late, good = ask(desk, hours=1), ask(desk, "ben", hours=9)
+    sitting = sit(desk, late, good, at_s=late.request.until + 1)
+    assert (late.answer, good.answer, sitting.next_s) == ("lapse", "approve", None)
+
+
+def test_a_sitting_that_is_planned_anyway_is_not_planned_again_for_what_had_no_room(desk):
+    give_room(desk, 1)
+    desk.it.put_down(ask(desk, "ben"), EVERY_S)
+    assert sit(desk, ask(desk), ask(desk, hours=5)).next_s is None
 
 
 def test_a_good_request_of_somebody_in_quarantine_waits_and_is_approved_after_the_release(desk):
