@@ -51,8 +51,8 @@ _NOTES = (
         "refused try counts against the requester at once, as if a guardian looked in between."
     ),
     (
-        "Flood: guardians look at 12 an hour, requests lapse after four hours; defence on: organisations, and requesters "
-        "within them, take turns at the guardians' desk, otherwise it is first come, first served."
+        "Flood: guardians look at 12 an hour, requests lapse after four hours; defence on: organisations, and "
+        "requesters within them, take turns at the guardians' desk, otherwise it is first come, first served."
     ),
 )
 
