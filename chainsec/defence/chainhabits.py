@@ -48,15 +48,25 @@ class Function:
 
     seen: int = 0
     mean_log: float = 0.0
+    mean_size_log: float = 0.0
     widest_log: float = 0.0
 
-    def learn(self, log_gas: float) -> None:
+    def expect(self, log_gas: float, log_size: float) -> float:
+        """Return the logarithm of the gas that is usual for a call of a size, the one nearest to ``log_gas``.
+
+        A shorter call than usual may use as much less gas, as a shorter list does; a longer one has to become usual.
+        """
+        return max(self.mean_log + min(log_size - self.mean_size_log, 0.0), min(self.mean_log, log_gas))
+
+    def learn(self, log_gas: float, log_size: float) -> None:
         """Take in a call. What is far away counts as less far than it is: once is no history, again and again is."""
-        departure = log_gas - self.mean_log if self.seen else 0.0
+        if not self.seen:
+            self.mean_log, self.mean_size_log = log_gas, log_size
+        departure = log_gas - self.expect(log_gas, log_size)
         most = GROWTH * (self.widest_log + LEAST_GAS_RATIO_LOG)
-        departure = max(-most, min(most, departure))
-        self.widest_log = max(self.widest_log * KEEP, abs(departure))
-        self.mean_log = self.mean_log + departure / (self.seen + 1) if self.seen else log_gas
+        self.widest_log = max(self.widest_log * KEEP, min(abs(departure), most))
+        self.mean_size_log += (log_size - self.mean_size_log) / (self.seen + 1)
+        self.mean_log += max(-most, min(most, log_gas - self.mean_log)) / (self.seen + 1)
         self.seen = min(self.seen + 1, MOST_SEEN)
 
 

@@ -94,7 +94,7 @@ def gas_surprise(gas: int, usual_gas: float, widest_log: float, seen: float) -> 
 
     Args:
         gas: used by the call, > 0.
-        usual_gas: geometric mean of earlier calls, > 0.
+        usual_gas: geometric mean of earlier calls, made up for the call's size, > 0.
         widest_log: the farthest departure of earlier calls, at least 0.
         seen: earlier calls, at least 1.
 
@@ -161,7 +161,7 @@ _WORDS = {
     "missed_turns": "let {run} turns as proposer in a row go by without a block of its own",
     "round_changes": "called for {events} later rounds in {window_s} s, where {usual:.1f} are usual",
     "flood": "sent {events} transactions in {window_s} s, where {usual:.1f} are usual",
-    "odd_gas": "used {gas:,} gas for a call of {function}, where {usual_gas:,.0f} is usual",
+    "odd_gas": "used {gas:,} gas for a call of {function}, where {usual_gas:,.0f} is usual for its size",
     "full_block": "made a block that is {fill_rate:.0%} full, where {fullest_rate:.0%} was the most",
     "probing": "was refused at {refused} different places in a row, and went through {allowed} times between",
 }

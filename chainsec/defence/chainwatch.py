@@ -242,18 +242,19 @@ class ChainWatch:
             for size in (call.size_bytes.bit_length(), None)
         )
         known = alike if alike.seen >= _LEAST_ALIKE else all_calls
+        log_gas, log_size = math.log(call.gas), math.log(call.size_bytes + 1)
         found: list[Threat] = []
         if known.seen:
             inputs = {
                 "gas": call.gas,
-                "usual_gas": math.exp(known.mean_log),
+                "usual_gas": math.exp(known.expect(log_gas, log_size)),
                 "widest_log": known.widest_log,
                 "seen": known.seen,
             }
             about = {"function": call.place, "transaction": call.name}
             found = self._judge("odd_gas", call.sender, call.time_s, inputs, about)
         for each in (alike, all_calls):
-            each.learn(math.log(call.gas))
+            each.learn(log_gas, log_size)
         return found
 
     def _note_refusal(self, call: Call) -> list[Threat]:

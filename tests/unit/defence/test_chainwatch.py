@@ -238,6 +238,15 @@ def test_refusals_among_many_calls_that_go_through_are_no_probing():
         assert found == []
 
 
+@pytest.mark.parametrize(("entries", "gas", "is_odd"), [(1, 30_000, False), (1, 1_500_000, False), (1, 3_000, True)])
+def test_a_shorter_list_may_use_as_much_less_gas_and_no_less_than_that(entries, gas, is_odd):
+    watch = ChainWatch()
+    for number in range(20):
+        assert watch.observe_call(Call(number, "ann", "door:openMany", 100 * 50, 1_500_000 + number)) == []
+    found = watch.observe_call(Call(60, "ann", "door:openMany", 100 * entries, gas))
+    assert [threat.kind for threat in found] == ["odd_gas"] * is_odd
+
+
 def test_gas_that_is_new_raises_one_alert_and_is_usual_before_long():
     watch = ChainWatch()
     lead_a_life(watch)
