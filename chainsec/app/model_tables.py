@@ -115,4 +115,5 @@ def _asked(figure: Figure) -> str:
     if figure.asked is None:
         return ""
     side = "\u2264" if figure.lower_is_better else "\u2265"
-    return f"{side} {figure_text(figure.asked)} {'reached' if figure.is_reached else 'missed'}"
+    ends = " by the whole interval," if figure.is_sure else ""
+    return f"{side} {figure_text(figure.asked)}{ends} {'reached' if figure.is_reached else 'missed'}"

@@ -170,7 +170,12 @@ class Board:
     def _saved(self, what: str, ours: Vector, theirs: Vector, asked: float | None = None) -> Figure:
         lost = self._ratio(what, ours, theirs)
         return replace(
-            lost, ours=1.0 - lost.ours, low=1.0 - (lost.high or 0.0), high=1.0 - (lost.low or 0.0), asked=asked
+            lost,
+            ours=1.0 - lost.ours,
+            low=1.0 - (lost.high or 0.0),
+            high=1.0 - (lost.low or 0.0),
+            asked=asked,
+            is_sure=True,
         )
 
     def _mean(self, what: str, rows: Vector, *, is_error: bool = False) -> Figure:

@@ -27,6 +27,7 @@ class Figure:
         published_by: who does.
         asked: the figure to reach, None where none is set.
         lower_is_better: whether less than ``asked`` is wanted.
+        is_sure: whether all of its interval has to be as good as asked, not only the figure.
         undefended: the same with the defence switched off, None where the figure is not about a defence.
     """
 
@@ -38,6 +39,7 @@ class Figure:
     published_by: str = ""
     asked: float | None = None
     lower_is_better: bool = False
+    is_sure: bool = False
     undefended: float | None = None
 
     @property
@@ -46,10 +48,14 @@ class Figure:
 
         >>> Figure("AUC", 0.91, asked=0.88).is_reached, Figure("ECE", 0.03, asked=0.02, lower_is_better=True).is_reached
         (True, False)
+        >>> Figure("skill", 0.01, low=-0.01, high=0.03, asked=0.0, is_sure=True).is_reached
+        False
         """
         if self.asked is None:
             return None
-        return self.ours <= self.asked if self.lower_is_better else self.ours >= self.asked
+        if self.lower_is_better:
+            return (self.high if self.is_sure and self.high is not None else self.ours) <= self.asked
+        return (self.low if self.is_sure and self.low is not None else self.ours) >= self.asked
 
 
 @dataclass(frozen=True)
