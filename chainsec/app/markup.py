@@ -70,7 +70,7 @@ def table(shown: Table) -> str:
     kinds = [' class="number"' if i in shown.numbers else "" for i in range(len(shown.head))]
     head = "".join(f'<th scope="col"{kind}>{escape(name)}</th>' for name, kind in zip(shown.head, kinds, strict=True))
     body = "".join(_row(row, kinds) for row in shown.rows)
-    note = f'<p class="lead">{escape(shown.note, 800)}</p>' if shown.note else ""
+    note = f'<p class="lead">{escape(shown.note, 3_000)}</p>' if shown.note else ""
     return (
         f'<div class="scroll"><table><caption>{escape(shown.title)}</caption>'
         f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>{note}\n"

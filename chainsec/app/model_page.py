@@ -5,7 +5,7 @@ Layer: app. Not here: measuring (``chainsec.evaluation``), drawing (``plots``), 
 
 from __future__ import annotations
 
-from itertools import cycle
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from chainsec import __version__
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["draw_page"]
 
 _COLOURS = ("blue", "orange", "teal", "amber", "grey")
-_MOST_LINES = 10
+_MOST_LINES = len(_COLOURS)
 _LONG = 60
 """Characters that the names of a chart's lines may have together, so that they fit beside its title."""
 
@@ -46,14 +46,23 @@ def _header(outcomes: Sequence[Outcome]) -> str:
 
 def _study(outcome: Outcome) -> str:
     found = tabulate_outcome(outcome)
-    drawn = [_draw(plot, f"{outcome.study}-{number}") for number, plot in enumerate(outcome.plots)]
+    parts = [part for plot in outcome.plots for part in _split(plot)]
+    drawn = [_draw(plot, f"{outcome.study}-{number}") for number, plot in enumerate(parts)]
     return section(outcome.study, "", drawn, [found])
 
 
+def _split(plot: Plot) -> list[Plot]:
+    """Return a plot as several of which each has a colour for every line."""
+    return [
+        replace(plot, lines=plot.lines[first : first + _MOST_LINES]) for first in range(0, len(plot.lines), _MOST_LINES)
+    ]
+
+
 def _draw(plot: Plot, name: str) -> Figure:
-    colours = cycle(_COLOURS)
-    shown = plot.lines[:_MOST_LINES]
-    lines = [Line(line.name, next(colours), [*zip(line.xs, line.ys, strict=True)]) for line in shown]
+    lines = [
+        Line(line.name, colour, [*zip(line.xs, line.ys, strict=True)])
+        for line, colour in zip(plot.lines, _COLOURS, strict=False)
+    ]
     is_square = plot.kind in {"roc", "calibration"}
     chart = Chart(name, plot.title, ", ".join(line.name for line in lines), plot.x_label, plot.y_label)
     # the name of the upright axis stands where a long legend would

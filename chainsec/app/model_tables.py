@@ -84,10 +84,12 @@ def tabulate_outcome(outcome: Outcome) -> Table:
     ]
     head = ("metric", "ours", "95 %", "without defence", "asked", "published")
     is_told = [at == 0 or any(row[at] for row in rows) for at in range(len(head))]
-    told = [f"{outcome.data}. {outcome.protocol}", *outcome.notes, f"Seed {outcome.seed}, {outcome.seconds:.0f} s."]
+    told = [outcome.data, outcome.protocol, *outcome.notes, f"Seed {outcome.seed}, {outcome.seconds:.0f} s"]
     kept = [tuple(itertools.compress(row, is_told)) for row in (head, *rows)]
     numbers = frozenset(at for at, title in enumerate(kept[0]) if title in {"ours", "without defence"})
-    return Table(outcome.study, kept[0], kept[1:], numbers, note=" ".join(told))
+    return Table(
+        outcome.study, kept[0], kept[1:], numbers, note=" ".join(f"{sentence.rstrip('.')}." for sentence in told)
+    )
 
 
 def figure_text(value: float) -> str:

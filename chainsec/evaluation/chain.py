@@ -173,7 +173,7 @@ class ChainStudy:
     """
 
     networks: int = 6
-    healthy_s: int = 300
+    healthy_s: int = 1_200
 
     @property
     def name(self) -> str:
