@@ -25,7 +25,7 @@ from chainsec.evaluation.injection_texts import (
     read_samples,
 )
 from chainsec.evaluation.metrics import RESAMPLES, auc, calibration_line, measure, recall_at, roc_line
-from chainsec.evaluation.outcome import Figure, Line, Outcome, Plot
+from chainsec.evaluation.outcome import Figure, Outcome, Plot
 from chainsec.models.justifications import DISGUISES
 from chainsec.models.text import PACKAGED_SETTINGS, TextModel, default_text_model, train_text_model
 
@@ -133,7 +133,6 @@ class InjectionStudy:
                 "share of attacks",
                 tuple(calibration_line(name, bad, found[name]) for name in ("packaged", "trained")),
             ),
-            _plot_disguises([sample for sample in samples if sample.is_bad], packaged),
         )
         on_step("measured", 4, 4)
         return Outcome(
@@ -142,10 +141,14 @@ class InjectionStudy:
             protocol=(
                 "packaged: trained on the project's own sentences alone, tested on all public texts. trained: two "
                 "halves that share neither BIPIA category, e-mail, source nor first trigger word; each half is tested "
-                "with the model of the other. Flagged from 0.5 on. Intervals resample sources"
+                "with the model of the other. Flagged from 0.5 on. Intervals resample sources. The defence is that "
+                "disguises are undone first"
             ),
             seed=seed,
-            figures=tuple(figure for name, scores in found.items() for figure in _measure(name, tested, scores, seed)),
+            figures=(
+                *(figure for name, scores in found.items() for figure in _measure(name, tested, scores, seed)),
+                *_measure_disguises([sample for sample in samples if sample.is_bad], packaged),
+            ),
             plots=plots,
             notes=_NOTES,
             seconds=time.perf_counter() - began,
@@ -220,23 +223,21 @@ def _measure_share(
     return Figure(metric, float(right.mean()), float(low), float(high), published=published, published_by=by)
 
 
-def _plot_disguises(attacks: Sequence[Sample], packaged: TextModel) -> Plot:
-    undone_not = replace(packaged, settings=replace(packaged.settings, grams="plain words"))
-    ways = {**OTHER_DISGUISES, **DISGUISES}
-    rates = {
-        name: tuple(
-            float(np.mean([model.score(disguise(sample.text)) >= _CALL for sample in attacks]))
-            for disguise in ways.values()
+def _measure_disguises(attacks: Sequence[Sample], packaged: TextModel) -> list[Figure]:
+    """Return how many attacks are found in each disguise, and how many where disguises are not undone."""
+    blind = replace(packaged, settings=replace(packaged.settings, grams="plain words"))
+
+    def found_rate(model: TextModel, disguise: Callable[[str], str]) -> float:
+        return float(np.mean([model.score(disguise(sample.text)) >= _CALL for sample in attacks]))
+
+    return [
+        Figure(
+            f"packaged: all attacks found, disguise: {name}",
+            found_rate(packaged, disguise),
+            undefended=found_rate(blind, disguise),
         )
-        for name, model in (("disguises undone", packaged), ("disguises not undone", undone_not))
-    }
-    return Plot(
-        "robustness",
-        "Attacks in disguise, packaged model",
-        "disguise: " + ", ".join(f"{place} {name}" for place, name in enumerate(ways)),
-        "share of attacks found",
-        tuple(Line(name, tuple(map(float, range(len(ways)))), found) for name, found in rates.items()),
-    )
+        for name, disguise in {**OTHER_DISGUISES, **DISGUISES}.items()
+    ]
 
 
 def _describe(tested: Sequence[Sample]) -> str:

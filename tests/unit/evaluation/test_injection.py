@@ -113,8 +113,9 @@ def test_the_study_gives_figures_for_each_way_and_repeats_itself(folder):
     assert outcomes[0].figures == outcomes[1].figures
     assert outcomes[0].plots == outcomes[1].plots
     assert {figure.metric.split(":")[0] for figure in outcomes[0].figures} == {"packaged", "keywords", "trained"}
-    assert [plot.kind for plot in outcomes[0].plots] == ["roc", "calibration", "robustness"]
-    assert all(figure.low <= figure.ours <= figure.high for figure in outcomes[0].figures)
+    assert [plot.kind for plot in outcomes[0].plots] == ["roc", "calibration"]
+    assert all(figure.low is None or figure.low <= figure.ours <= figure.high for figure in outcomes[0].figures)
+    assert any(figure.undefended < figure.ours for figure in outcomes[0].figures if figure.undefended is not None)
 
 
 @pytest.mark.parametrize(
@@ -155,5 +156,5 @@ def test_on_public_texts_the_models_hold_their_floors(record_property):
     assert figures["packaged: AUC"] >= 0.78
     assert figures["trained: AUC"] >= 0.84
     assert figures["keywords: attacks in e-mails found, BIPIA"] == 0.0
-    undone, plain = outcome.plots[2].lines
-    assert sum(undone.ys) > sum(plain.ys) + 2.0
+    disguised = [figure for figure in outcome.figures if figure.undefended is not None]
+    assert sum(figure.ours - figure.undefended for figure in disguised) > 2.0
