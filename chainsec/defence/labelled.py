@@ -62,7 +62,7 @@ class LabelledPart:
     @cached_property
     def usual(self) -> Matrix:
         """What each of ``columns`` usually is: its mean in the history."""
-        return np.array([self.linear.weights[name][1] for name in self.columns])
+        return np.array([self.linear.weights[name].mean for name in self.columns])
 
     def row(self, features: Mapping[str, float]) -> Matrix:
         """Return the features that trees ask about, shape (n_columns,)."""

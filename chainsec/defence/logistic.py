@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -38,31 +38,49 @@ def sigmoid(logit: float) -> float:
     return math.exp(logit) / (1.0 + math.exp(logit))
 
 
+class Weight(NamedTuple):
+    """What a feature counts, and its mean, least and most in the history; what lies beyond counts as these."""
+
+    weight: float
+    mean: float
+    least: float
+    most: float
+
+    def at(self, value: float) -> float:
+        """Return what a value of the feature adds to the margin.
+
+        >>> Weight(2.0, 1.0, least=0.0, most=3.0).at(2.0), Weight(2.0, 1.0, least=0.0, most=3.0).at(90.0)
+        (2.0, 4.0)
+        """
+        return self.weight * (min(max(value, self.least), self.most) - self.mean)
+
+
 @dataclass(frozen=True)
 class LogisticPart:
     """A linear margin with a calibration curve.
 
     ``margin = intercept + sum of weight * (feature - mean)``, summed by ``math.fsum``, which rounds once and so
-    does not depend on order; ``calibration`` turns it into a probability.
+    does not depend on order; ``calibration`` turns it into a probability. A feature counts within the range that the
+    history showed: labels say nothing about what lies beyond.
 
     Args:
         intercept: margin where every feature is at its mean.
-        weights: feature name to weight and mean.
+        weights: by feature name.
         calibration: margin to probability.
     """
 
     intercept: float
-    weights: Mapping[str, tuple[float, float]]
+    weights: Mapping[str, Weight]
     calibration: Curve
 
     def contributions(self, features: Mapping[str, float]) -> dict[str, float]:
         """Return what each feature adds to the margin."""
-        return {name: weight * (features[name] - mean) for name, (weight, mean) in self.weights.items()}
+        return {name: weight.at(features[name]) for name, weight in self.weights.items()}
 
     def contributions_of(self, rows: Matrix) -> Matrix:
         """Return ``contributions`` of many requests; shape (n_rows, n_weights), columns in the order of ``weights``."""
-        pairs = np.array([*self.weights.values()]).reshape(-1, 2)
-        added: Matrix = pairs[:, 0] * (rows - pairs[:, 1])
+        weights, means, least, most = np.array([*self.weights.values()]).reshape(-1, 4).T
+        added: Matrix = weights * (np.minimum(np.maximum(rows, least), most) - means)
         return added
 
     def margin(self, features: Mapping[str, float]) -> float:
@@ -74,13 +92,13 @@ class LogisticPart:
         return {
             "calibration": self.calibration.to_json(),
             "intercept": self.intercept,
-            "weights": {name: list(pair) for name, pair in self.weights.items()},
+            "weights": {name: list(weight) for name, weight in self.weights.items()},
         }
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> LogisticPart:
         """Return the part that ``to_json`` wrote."""
-        weights = {name: (pair[0], pair[1]) for name, pair in value["weights"].items()}
+        weights = {name: Weight(*stored) for name, stored in value["weights"].items()}
         return cls(value["intercept"], weights, Curve.from_json(value["calibration"]))
 
 
@@ -166,7 +184,9 @@ def train_and_hold_back(
         lambda taught: _fit(columns[taught], denied[taught], inverse_penalty).decision_function(columns[~taught]),
     )
     weights = {
-        names[i]: (_shorten(weight * scale[i]), _shorten(mean[i]))
+        names[i]: Weight(
+            _shorten(weight * scale[i]), _shorten(mean[i]), float(rows[:, i].min()), float(rows[:, i].max())
+        )
         for i, weight in zip(used.tolist(), model.coef_[0], strict=True)
     }
     return LogisticPart(_shorten(model.intercept_[0]), weights, calibrate(margins, denied)), margins

@@ -26,6 +26,7 @@ Matrix = npt.NDArray[np.float64]
 _N_KNOTS = 129
 _LEAST_FAMILY = 3  # a family of one signal must not outvote the rest
 _BITS_BEYOND = 6.0  # how far past the rarest of n usual requests the tail may be drawn out
+_INNOCENT = 0.5  # good requests that nobody has seen the like of, for each hostile one
 _ORDINARY_BITS = 3.0  # what 1 request in 8 reaches is no news, and must not blur the ranking that labels give
 
 
@@ -98,8 +99,9 @@ def train_novelty(names: Sequence[str], usual: Matrix, unseen_share: float) -> N
     """Return the part that knows how far usual requests depart from habits.
 
     A request as rare as 1 in r among usual ones gets the probability that Bayes' rule gives if ``unseen_share`` of
-    requests were attacks of unknown kind, all at least as rare: ``s / (s + (1 - s) / r)``, less what an ordinary
-    request (1 in 8) gets that way; what is no rarer gets 0.
+    requests were attacks of unknown kind, all at least as rare, and half as many were good and unheard of too, as
+    those of newcomers are: ``s / (s + s / 2 + (1 - s) / r)``, less what an ordinary request (1 in 8) gets that way.
+    What is no rarer gets 0, and nothing gets more than 2 in 3 for being rare: that asks a guardian and denies nobody.
 
     Args:
         names: signal names, one a column.
@@ -114,7 +116,8 @@ def train_novelty(names: Sequence[str], usual: Matrix, unseen_share: float) -> N
     rarity = _extend(rarity_curve(totals), totals)
 
     def posterior(bits: float) -> float:
-        return unseen_share / (unseen_share + (1.0 - unseen_share) * math.exp2(-bits))
+        unheard_of = unseen_share * (1.0 + _INNOCENT)
+        return unseen_share / (unheard_of + (1.0 - unseen_share) * math.exp2(-bits))
 
     def risk(total: float) -> float:
         return max(0.0, posterior(rarity.at(total)) - posterior(_ORDINARY_BITS))

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from chainsec.defence.observation import Observation
 
-FORMAT = 3
+FORMAT = 4
 MODEL_FILE = "model.json"
 STATE_FILE = "state.json"
 

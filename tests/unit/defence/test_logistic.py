@@ -59,10 +59,21 @@ def test_the_margin_does_not_depend_on_the_order_of_the_features():
 def test_a_rising_feature_never_lowers_the_margin():
     rows, denied = draw()
     rows[:, 1] *= -1.0
-    assert train(rows, denied).weights["b"][0] < 0
+    assert train(rows, denied).weights["b"].weight < 0
     part = train(rows, denied, rising=(True, True, True))
     assert "b" not in part.weights
-    assert all(weight >= 0 for weight, _ in part.weights.values())
+    assert all(one.weight >= 0 for one in part.weights.values())
+
+
+def test_a_feature_beyond_what_the_history_showed_counts_as_the_farthest_seen():
+    rows, denied = draw()
+    part = train(rows, denied)
+    for sign, farthest in ((1.0, rows.max(axis=0)), (-1.0, rows.min(axis=0))):
+        seen = dict(zip("abc", farthest.tolist(), strict=True))
+        beyond = {name: value + sign * 1e6 for name, value in seen.items()}
+        assert part.margin(beyond) == part.margin(seen)
+        both = np.array([[seen[name] for name in part.weights], [beyond[name] for name in part.weights]])
+        assert np.array_equal(*part.contributions_of(both))
 
 
 @pytest.mark.parametrize("n_denied", [0, 4, 600, 596])

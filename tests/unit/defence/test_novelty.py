@@ -40,6 +40,14 @@ def test_few_usual_requests_never_claim_much():
     assert nothing.risk.at(nothing.total(dict.fromkeys(NAMES, 9.0))) == 0.0
 
 
+@pytest.mark.parametrize("unseen_share", [1e-5, 0.002, 0.3])
+def test_however_unheard_of_nothing_gets_more_than_two_in_three(unseen_share):
+    part = train_novelty(NAMES, USUAL, unseen_share)
+    risks = [part.risk.at(part.total(dict.fromkeys(NAMES, far))) for far in (5.0, 50.0, 1e9)]
+    assert risks == sorted(risks)
+    assert risks[-1] <= 2 / 3
+
+
 def test_the_contributions_add_up_to_the_total():
     features = dict(zip(NAMES, (0.5, 2.0, 3.0, 1.0), strict=True))
     assert sum(PART.contributions(features).values()) == pytest.approx(PART.total(features))

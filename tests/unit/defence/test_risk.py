@@ -255,7 +255,7 @@ def test_settings_out_of_range_are_refused(wrong):
 @pytest.mark.parametrize(
     "spoil",
     [
-        lambda text: text.replace(b'"format":3', b'"format":2'),
+        lambda text: text.replace(b'"format":4', b'"format":3'),
         lambda text: text + b" ",
         lambda text: text[:-20],
         lambda text: text.replace(b'"known"', b'"knwon"'),

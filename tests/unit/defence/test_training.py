@@ -4,15 +4,19 @@ import csv
 import gzip
 import heapq
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
+from chainsec.config import DecisionCosts
 from chainsec.defence.observation import Observation
+from chainsec.defence.policy import choose_verdict, thresholds_by_sensitivity
 from chainsec.defence.risk import RiskSettings
 from chainsec.defence.training import train_risk_model
+from chainsec.primitives import Verdict
 from chainsec.scenarios.baselines import RuleEngine
 from chainsec.scenarios.hospital import hospital
 from chainsec.scenarios.quality import denial_recall
@@ -128,11 +132,26 @@ def test_the_number_of_contexts_kept_is_bounded_and_the_rest_still_works():
     assert roc_auc_score(denied, scores) > 0.9
 
 
+def test_somebody_new_among_people_all_known_is_put_before_a_guardian_and_not_denied():
+    observations = [
+        Observation(f"0x{i}", 1_600 * i, f"p{i % 30}", f"a{i * 7 % 60}", "export" if i % 4 == 0 else "read", "")
+        for i in range(700)
+    ]
+    denied = [i % 30 < 8 and i % 4 == 0 for i in range(700)]
+    model = train_risk_model(observations, denied)
+    known = replace(observations[-1], id="known", time_s=1_600 * 700, action="read")
+    newcomer = replace(known, id="new", requester="newcomer")
+    scores = [model.score(model.features(one)) for one in (known, newcomer)]
+    costs = DecisionCosts()
+    thresholds = thresholds_by_sensitivity(costs.wrong_grant, costs.wrong_denial, costs.escalation)[known.sensitivity]
+    assert [choose_verdict(score, thresholds) for score in scores] == [Verdict.GRANT, Verdict.ESCALATE]
+
+
 def test_a_row_never_sees_its_own_label():
     # Each value occurs once, so only its own label could tell rows apart; evidence that leaked would rank them.
     observations = [Observation(f"0x{i}", i, f"p{i}", f"a{i}", "read", "", has_clock=False) for i in range(300)]
     denied = [i % 4 == 0 for i in range(300)]
     model = train_risk_model(observations, denied)
     assert all(
-        abs(weight) < 1e-6 for name, (weight, _) in model.scoring.known.linear.weights.items() if name.endswith(":odds")
+        abs(one.weight) < 1e-6 for name, one in model.scoring.known.linear.weights.items() if name.endswith(":odds")
     )
