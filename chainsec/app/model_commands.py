@@ -5,6 +5,8 @@ Layer: app. Not here: models (``chainsec.models``, ``chainsec.defence``), studie
 
 from __future__ import annotations
 
+import csv
+from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,6 +15,8 @@ import typer
 from chainsec.errors import BadInput, ConfigError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
     from chainsec.scenarios.log_models import Check
 
 __all__ = ["model_app"]
@@ -124,6 +128,7 @@ def train(
     write_model(out, model, origin)
     left_out = f"; {rows.skipped:,} bad rows left out" if rows.skipped else ""
     typer.echo(f"{len(rows.records):,} rows, {len(known):,} with a label, {sum(known):,} of them denied{left_out}")
+    _tell_remarks(rows.remarks)
     if checks:
         typer.echo(_tell_check(check))
     typer.echo(f"Model {model.digest}")
@@ -142,21 +147,31 @@ def score(
         int | None,
         typer.Option("--learn-after", min=0, help="Let each row's label come to light after so many further rows."),
     ] = None,
+    reasons: Annotated[
+        int, typer.Option("--reasons", min=0, max=20, help="Say in a third column what moved each score most.")
+    ] = 0,
 ) -> None:
     """Score the requests of a log: row (the first is 1) and risk from 0 to 1, in the order of the log.
 
-    Each row is scored before it enters the past, as the agent does it. Labels in the log stay hidden, unless
-    --learn-after lets them come to light.
+    Each row is scored before it enters the past, as the agent does it, so that a score depends on the rows before
+    it. Labels in the log stay hidden, unless --learn-after lets them come to light.
 
     Example: chainsec model score models/requests new.csv --mapping generic_csv --out scores.csv
     """
     from chainsec.app.terminal import open_progress  # noqa: PLC0415 - --help stays fast
+    from chainsec.defence.receipts import list_reasons  # noqa: PLC0415 - --help stays fast
     from chainsec.journal import write_atomically  # noqa: PLC0415 - --help stays fast
     from chainsec.scenarios.log_models import move_behind, read_rows, score_rows  # noqa: PLC0415 - --help stays fast
     from chainsec.scenarios.mapping import load_mapping  # noqa: PLC0415 - --help stays fast
-    from chainsec.scenarios.model_folder import latest_time, load_model, read_model_files  # noqa: PLC0415 - --help stays fast
+    from chainsec.scenarios.model_folder import (  # noqa: PLC0415 - --help stays fast
+        MODEL_FILES,
+        RECORD,
+        latest_time,
+        load_model,
+        read_model_files,
+    )
 
-    _check_target(out, "--out")
+    _check_target(out, "--out", (log, *(folder / name for name in MODEL_FILES)))
     found = load_mapping(mapping)
     if learn_after is not None and found.label is None:
         raise ConfigError("--learn-after needs a mapping with a label", option="--learn-after")
@@ -165,16 +180,28 @@ def score(
         rows = read_rows(log, found, skip_bad=skip_bad, on_step=progress.on_step)
         until_s = latest_time(folder)
         rows, weeks = (rows, 0) if until_s is None else move_behind(rows, until_s)
-        scores = score_rows(model, rows, learn_after=learn_after, on_step=progress.on_step)
-    lines = ["row,score", *(f"{record},{risk!r}" for record, risk in scores)]
-    write_atomically(out, ("\n".join(lines) + "\n").encode())
+        told: dict[int, str] = {}
+
+        def explain(record: int, features: Mapping[str, float]) -> None:
+            named = list_reasons(features, model, reasons) if reasons else []
+            told[record] = "; ".join(f"{moved:+.3f} {words}" for _, moved, words in named)
+
+        scores = score_rows(model, rows, learn_after=learn_after, on_scored=explain, on_step=progress.on_step)
+    written = StringIO()
+    lines = csv.writer(written, lineterminator="\n")
+    lines.writerow(["row", "score", *["reasons"] * (reasons > 0)])
+    lines.writerows([record, repr(risk), *[told[record]] * (reasons > 0)] for record, risk in scores)
+    write_atomically(out, written.getvalue().encode())
     left_out = f"; {rows.skipped:,} bad rows left out" if rows.skipped else ""
+    _tell_remarks(rows.remarks)
     if weeks:
         typer.echo(
             f"The log begins before the model's past ends: its times were moved on by {weeks:,} weeks, so that hours "
             "and weekdays stay"
         )
     typer.echo(f"{len(scores):,} rows scored by model {model.digest}{left_out}: {_shown(out)}")
+    if not (folder / RECORD).is_file():
+        typer.echo(f"{_shown(folder)} holds no {RECORD}: whether its files are as they were written, only you can tell")
 
 
 def _tell_check(check: Check | None) -> str:
@@ -188,10 +215,21 @@ def _tell_check(check: Check | None) -> str:
     )
 
 
-def _check_target(path: Path | None, option: str) -> None:
-    """Refuse a file that could not be written, before anything slow is done."""
-    if path is not None and (path.is_dir() or not path.absolute().parent.is_dir()):
+def _tell_remarks(remarks: Sequence[str]) -> None:
+    from chainsec.app.wording import visible_text  # noqa: PLC0415 - --help stays fast
+
+    for remark in remarks:
+        typer.echo(visible_text(f"{remark[:1].upper()}{remark[1:]}", 1_000))
+
+
+def _check_target(path: Path | None, option: str, inputs: Iterable[Path] = ()) -> None:
+    """Refuse a file that could not be written, or is read from, before anything slow is done."""
+    if path is None:
+        return
+    if path.is_dir() or not path.absolute().parent.is_dir():
         raise BadInput(f"{option} {path}: {'is a directory' if path.is_dir() else 'its directory does not exist'}")
+    if path.exists() and any(read.exists() and read.samefile(path) for read in inputs):
+        raise BadInput(f"{option} {path}: is what is read from; name another file", path=str(path))
 
 
 def _shown(path: Path) -> str:

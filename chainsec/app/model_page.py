@@ -18,7 +18,7 @@ from chainsec.app.table import Table
 from chainsec.app.wording import escape
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from chainsec.evaluation.outcome import Outcome, Plot
 
@@ -26,6 +26,7 @@ __all__ = ["draw_page"]
 
 _COLOURS = ("blue", "orange", "teal", "amber", "grey")
 _MOST_LINES = len(_COLOURS)
+_ADDED = {"roc": ": caught against refused", "calibration": ": what a score means"}
 _LONG = 60
 """Characters that the names of a chart's lines may have together, so that they fit beside its title."""
 
@@ -47,7 +48,9 @@ def _header(outcomes: Sequence[Outcome]) -> str:
 def _study(outcome: Outcome) -> str:
     found = tabulate_outcome(outcome)
     parts = [part for plot in outcome.plots for part in _split(plot)]
-    drawn = [_draw(plot, f"{outcome.study}-{number}") for number, plot in enumerate(parts)]
+    names = list(dict.fromkeys(line.name for plot in parts for line in plot.lines))
+    colour_of = dict(zip(names, _COLOURS, strict=False)) if len(names) <= _MOST_LINES else {}
+    drawn = [_draw(plot, f"{outcome.study}-{number}", colour_of) for number, plot in enumerate(parts)]
     return section(outcome.study, "", drawn, [found])
 
 
@@ -58,13 +61,15 @@ def _split(plot: Plot) -> list[Plot]:
     ]
 
 
-def _draw(plot: Plot, name: str) -> Figure:
+def _draw(plot: Plot, name: str, colour_of: Mapping[str, str]) -> Figure:
+    """Return a plot's picture; a line has its colour by its name, else by its place."""
     lines = [
-        Line(line.name, colour, [*zip(line.xs, line.ys, strict=True)])
+        Line(line.name, colour_of.get(line.name, colour), [*zip(line.xs, line.ys, strict=True)])
         for line, colour in zip(plot.lines, _COLOURS, strict=False)
     ]
+    title = f"{plot.title}{_ADDED.get(plot.kind, '')}"
     is_square = plot.kind in {"roc", "calibration"}
-    chart = Chart(name, plot.title, ", ".join(line.name for line in lines), plot.x_label, plot.y_label)
+    chart = Chart(name, title, ", ".join(line.name for line in lines), plot.x_label, plot.y_label)
     # the name of the upright axis stands where a long legend would
     fits = sum(len(line.name) + 4 for line in lines) + len(plot.y_label) <= _LONG
     svg = plots.line_chart(
@@ -75,9 +80,8 @@ def _draw(plot: Plot, name: str) -> Figure:
         y_axis=None if is_square else plots.fit_axis([y for line in lines for _, y in line.points]),
         has_legend=fits,
     )
-    colour_of = {line.name: line.colour for line in lines}
-    caption = "" if fits else "; ".join(f"{colour_of[line.name]}: {line.name}" for line in lines)
-    return Figure(plot.title, svg, caption, _figures(plot))
+    caption = "" if fits else "; ".join(f"{line.colour}: {line.name}" for line in lines)
+    return Figure(title, svg, caption, _figures(plot))
 
 
 def _figures(plot: Plot) -> Table:

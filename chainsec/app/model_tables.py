@@ -31,9 +31,9 @@ _LONGEST = 1_000
 
 def show_studies(entries: Sequence[Entry]) -> None:
     """List studies: name, what is judged, which data they read."""
-    rows = [(entry.name, entry.load().title, entry.reads or "none: makes its own") for entry in entries]
-    console = Console(highlight=False)
-    console.print(lay_out(Table("Studies", ("name", "what is judged", "data"), rows), console.width, longest=_LONGEST))
+    for entry in entries:
+        reads = f"reads {entry.reads}" if entry.reads else "reads nothing, draws its own data"
+        typer.echo(f"{entry.name}: {entry.load().title}; {reads}")
 
 
 def show_outcomes(outcomes: Sequence[Outcome], passed_over: Sequence[PassedOver]) -> None:

@@ -77,11 +77,11 @@ def decision_receipt(
         "score": score,
         "thresholds": {"grant_below": thresholds.grant_below, "deny_from": thresholds.deny_from},
         "verdict": choose_verdict(score, thresholds).name.lower(),
-        "reasons": _list_reasons(features, model, limit),
+        "reasons": list_reasons(features, model, limit),
     }
 
 
-def _list_reasons(features: Mapping[str, float], model: DigestedModel, limit: int) -> list[list[Any]]:
+def list_reasons(features: Mapping[str, float], model: DigestedModel, limit: int) -> list[list[Any]]:
     """Return the features that moved the score most: name, by how much, and what that says in words."""
     return [[name, moved, put_in_words(name, features[name])] for name, moved in model.reasons(features, limit)]
 
@@ -204,7 +204,7 @@ def _find_score_fault(receipt: Mapping[str, Any], model: DigestedModel, limit: i
     score = model.score(features)
     if score != receipt["score"]:
         return f"score is {receipt['score']!r}, the model gives {score!r}"
-    return None if _list_reasons(features, model, limit) == receipt["reasons"] else "reasons are not those of the model"
+    return None if list_reasons(features, model, limit) == receipt["reasons"] else "reasons are not those of the model"
 
 
 def _find_verdict_fault(receipt: Mapping[str, Any], thresholds: Thresholds) -> str | None:

@@ -127,14 +127,14 @@ class AccessStudy:
             plots=(
                 Plot(
                     "roc",
-                    "Access: denied requests caught",
+                    "Access requests",
                     "share of granted requests refused",
                     "share of denied caught",
                     (roc_line("5-fold", denied, folded), roc_line("live half", told, live)),
                 ),
                 Plot(
                     "calibration",
-                    "Access: what a score means",
+                    "Access requests",
                     "score",
                     "share denied",
                     (calibration_line("5-fold", denied, folded), calibration_line("live half", told, live)),

@@ -6,6 +6,7 @@ Layer: scenarios, below reading and mapping. Not here: finding the defects.
 from __future__ import annotations
 
 from collections import Counter
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from chainsec.errors import BadInput
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MAX_KEPT_ROWS = 10_000
+_MAX_KEPT_WORDS, _SHOWN_WORDS = 1_000, 3
 _MAX_SHOWN_CHARS = 60
 
 
@@ -49,6 +51,13 @@ def _plain(name: str) -> str:
 
 def _place(record: int, field: str) -> str:
     return (f"record {record}: " if record else "") + (f"field {_plain(field)}: " if field else "")
+
+
+def _count_words(count: int) -> str:
+    if count == 1:
+        return "1 word that the mapping does not know is"
+    most = f"{count:,} or more" if count >= _MAX_KEPT_WORDS else f"{count:,}"
+    return f"{most} words that the mapping does not know are"
 
 
 def bad_input(path: str | Path, line: int, reason: str, field: str = "", record: int = 0) -> BadInput:
@@ -87,6 +96,28 @@ class Defects:
         self.counts: Counter[str] = Counter()
         self.rows: list[tuple[int, str]] = []
         self.first: BadInput | None = None
+        self._unknown: dict[tuple[str, str], dict[str, None]] = {}
+
+    def note_unknown(self, field: str, word: str, default: str) -> None:
+        """Remember a word of ``field`` that the mapping does not know, for which ``default`` stands."""
+        words = self._unknown.setdefault((field, default), {})
+        if len(words) < _MAX_KEPT_WORDS:
+            words[word] = None
+
+    def list_unknown(self) -> tuple[str, ...]:
+        """Return a sentence for each field with words that the mapping does not know.
+
+        >>> defects = Defects("log.csv")
+        >>> defects.note_unknown("verb", "purge", "read")
+        >>> defects.list_unknown()
+        ("field verb: 1 word that the mapping does not know is taken for its default 'read': 'purge'",)
+        """
+        return tuple(
+            f"field {_plain(field)}: {_count_words(len(words))} taken for its default {default!r}: "
+            + ", ".join(map(show, islice(words, _SHOWN_WORDS)))
+            + (" ..." if len(words) > _SHOWN_WORDS else "")
+            for (field, default), words in sorted(self._unknown.items())
+        )
 
     @property
     def total(self) -> int:

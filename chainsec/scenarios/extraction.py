@@ -48,21 +48,24 @@ class Extractor:
     Args:
         mapping: what the log's parts mean.
         log: the open log, whose header must have every column that the mapping needs.
+        on_unknown: told of words that a default stands for, as ``word_reader`` says.
 
     Raises:
         BadInput: the header lacks a column. Never skipped.
     """
 
-    def __init__(self, mapping: LogMapping, log: Log) -> None:
+    def __init__(
+        self, mapping: LogMapping, log: Log, on_unknown: Callable[[str, str, str], None] = lambda *_: None
+    ) -> None:
         self._mapping = mapping
         self._check_columns(log)
         self._requester = self._name_reader(mapping.requester, "requester")
         self._asset = self._name_reader(mapping.asset, "asset")
         self._organisation = self._name_reader(mapping.organisation, "organisation") if mapping.organisation else None
         self._time = time_reader(mapping.time) if mapping.time else None
-        self._action = word_reader(mapping.action, "action")
-        self._purpose = word_reader(mapping.purpose, "purpose")
-        self._sensitivity = word_reader(mapping.sensitivity, "sensitivity")
+        self._action = word_reader(mapping.action, "action", on_unknown)
+        self._purpose = word_reader(mapping.purpose, "purpose", on_unknown)
+        self._sensitivity = word_reader(mapping.sensitivity, "sensitivity", on_unknown)
         self._attributes = [(name, field_reader(field)) for name, field in mapping.attributes.items()]
         self._text = field_reader(mapping.text) if mapping.text else None
         self._label = label_reader(mapping.label) if mapping.label else None

@@ -188,8 +188,13 @@ def _patterns(words: Mapping[str, str]) -> Callable[[str], str | None]:
     return find
 
 
-def word_reader(field: WordField, role: str) -> Callable[[Mapping[str, Any]], str]:
-    """Return the function that reads one of ChainSec's words (``role`` names what they are) out of a row."""
+def word_reader(
+    field: WordField, role: str, on_unknown: Callable[[str, str, str], None] = lambda *_: None
+) -> Callable[[Mapping[str, Any]], str]:
+    """Return the function that reads one of ChainSec's words (``role`` names what they are) out of a row.
+
+    ``on_unknown`` is told the field, a word that has no meaning, and the default that it is taken for.
+    """
     read = field_reader(field.model_copy(update={"default": None, "optional": field.default is not None}))
     find, name = _patterns(field.map), field_name(field)
 
@@ -201,6 +206,8 @@ def word_reader(field: WordField, role: str) -> Callable[[Mapping[str, Any]], st
             return field.accept(word)
         except ValueError as error:
             if field.default is not None:
+                if word:
+                    on_unknown(name, word, field.default)
                 return field.accept(field.default)
             raise RowDefect(
                 f"unknown {role}" if word else "empty", str(error) if word else f"empty {role}", name

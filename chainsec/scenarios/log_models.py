@@ -19,7 +19,7 @@ from chainsec.scenarios.quality import area_under_roc, denial_recall
 from chainsec.scenarios.replay import read_attempts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from chainsec.defence.risk import EvidenceRiskModel
@@ -42,12 +42,14 @@ class LogRows:
         denied: their labels, None where the log tells none.
         records: which row of the log each is, the first one being 1.
         skipped: number of bad rows left out.
+        remarks: sentences about how the rows were read.
     """
 
     observations: tuple[Observation, ...]
     denied: tuple[bool | None, ...]
     records: tuple[int, ...]
     skipped: int = 0
+    remarks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -98,6 +100,7 @@ def read_rows(log: Path, mapping: LogMapping, *, skip_bad: bool = False, on_step
         denied=tuple(one.attempt.denied for one in found),
         records=tuple(one.record for one in found),
         skipped=defects.total,
+        remarks=defects.list_unknown(),
     )
 
 
@@ -148,6 +151,7 @@ def score_rows(
     rows: LogRows,
     *,
     learn_after: int | None = None,
+    on_scored: Callable[[int, Mapping[str, float]], None] = lambda *_: None,
     on_step: OnStep = lambda *_: None,
 ) -> list[tuple[int, float]]:
     """Return each row's number and risk, in the order of the log; each row is scored before it enters the past.
@@ -156,6 +160,7 @@ def score_rows(
         model: what scores; it goes on from the past that it knows.
         rows: what is scored.
         learn_after: a row's label comes to light after so many further rows; None keeps all labels hidden.
+        on_scored: told each row's number and features, while the model still stands as it scored them.
         on_step: told how it proceeds.
     """
     found: list[tuple[int, float]] = []
@@ -166,7 +171,9 @@ def score_rows(
             label = rows.denied[known]
             if label is not None:
                 model.learn(rows.observations[known], label)
-        found.append((rows.records[place], model.score(model.features(observation))))
+        features = model.features(observation)
+        found.append((rows.records[place], model.score(features)))
+        on_scored(rows.records[place], features)
         model.observe(observation)
         waiting.append(place)
         if place % _ROWS_PER_STEP == 0:

@@ -16,10 +16,19 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-__all__ = ["RECORD", "check_model_folder", "latest_time", "load_model", "read_model_files", "write_model"]
+__all__ = [
+    "MODEL_FILES",
+    "RECORD",
+    "check_model_folder",
+    "latest_time",
+    "load_model",
+    "read_model_files",
+    "write_model",
+]
 
 RECORD = "trained.json"
 """What the files are, by their Keccak-256, and what they came from."""
+MODEL_FILES = (MODEL_FILE, STATE_FILE, RECORD)
 FORMAT = 1
 
 
@@ -34,7 +43,7 @@ def check_model_folder(folder: Path, *, replaces: bool) -> None:
     if not folder.is_dir():
         raise BadInput(f"{folder}: is no folder", path=str(folder))
     names = sorted(entry.name for entry in folder.iterdir())
-    odd = [name for name in names if name not in {MODEL_FILE, STATE_FILE, RECORD}]
+    odd = [name for name in names if name not in MODEL_FILES]
     if odd:
         raise BadInput(f"{folder}: holds {odd[0]!r}, which is no part of a model", path=str(folder))
     if names and not replaces:

@@ -69,7 +69,7 @@ def read_attempts(
     """
     found: list[Extracted] = []
     with open_log(log, mapping.delimiter) as opened:
-        extractor = Extractor(mapping, opened)
+        extractor = Extractor(mapping, opened, defects.note_unknown)
         for row in opened.rows(defects):
             try:
                 found.append(extractor.extract(row))
@@ -133,7 +133,7 @@ def _describe(mapping: LogMapping, defects: Defects, out_of_order: int, moved: i
     if defects.total:
         kinds = ", ".join(f"{count} {kind}" for kind, count in defects.counts.most_common())
         notes.append(f"{defects.total} bad rows were skipped: {kinds}")
-    return tuple(notes)
+    return (*notes, *defects.list_unknown())
 
 
 def build_replay(

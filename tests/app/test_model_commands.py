@@ -2,6 +2,7 @@
 
 import csv
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -153,6 +154,83 @@ def test_scores_are_not_written_where_the_model_is_another(chainsec, tmp_path):
     assert code == 2
     assert "model.json: is not the file that trained.json names" in err
     assert not out.exists()
+
+
+@pytest.fixture
+def trained(chainsec, tmp_path):
+    """Give a log and the folder of a model that was trained on it."""
+    log, folder = write_log(tmp_path / "log.csv", 60), tmp_path / "m"
+    assert chainsec("model", "train", log, "--mapping", "generic_csv", "--out", folder, "--no-check").code == 0
+    return log, folder
+
+
+def test_reasons_stand_in_a_third_column_and_leave_the_scores_as_they_are(chainsec, trained, tmp_path):
+    log, folder = trained
+    plain, told = tmp_path / "plain.csv", tmp_path / "told.csv"
+    for out, more in ((plain, ()), (told, ("--reasons", "2"))):
+        assert chainsec("model", "score", folder, log, "--mapping", "generic_csv", "--out", out, *more).code == 0
+    rows = list(csv.reader(told.open(newline="")))
+    assert rows[0] == ["row", "score", "reasons"]
+    assert [row[:2] for row in rows] == list(csv.reader(plain.open(newline="")))
+    assert all(1 <= len(row[2].split("; ")) <= 2 and row[2][0] in "+-" for row in rows[1:])
+
+
+def test_what_is_read_from_is_not_written_over(chainsec, trained):
+    log, folder = trained
+    for out in (log, folder / "model.json", folder / "trained.json"):
+        before = out.read_bytes()
+        told = chainsec("model", "score", folder, log, "--mapping", "generic_csv", "--out", out)
+        assert (told.code, out.read_bytes()) == (2, before)
+        assert f"--out {out}: is what is read from" in told.err
+
+
+def test_a_folder_without_its_record_scores_and_says_that_nothing_vouches_for_it(chainsec, trained, tmp_path):
+    log, folder = trained
+    (folder / "trained.json").unlink()
+    told = chainsec("model", "score", folder, log, "--mapping", "generic_csv", "--out", tmp_path / "s.csv")
+    assert told.code == 0
+    assert "holds no trained.json: whether its files are as they were written, only you can tell" in told.out
+
+
+def test_words_that_a_default_stands_for_are_named(chainsec, tmp_path):
+    log = write_log(tmp_path / "log.csv", 60)
+    lines = log.read_text().splitlines()
+    words = ["action", *(["read", "purge", "", "lesen\x1b[2J"][i % 4] for i in range(60))]
+    log.write_text("\n".join(f"{line},{word}" for line, word in zip(lines, words, strict=True)) + "\n")
+    told = chainsec("model", "train", log, "--mapping", "generic_csv", "--out", tmp_path / "m", "--no-check")
+    assert told.code == 0
+    words = "Field action: 2 words that the mapping does not know are taken for its default 'read': 'purge', 'lesen"
+    assert words in told.out
+    assert "\x1b" not in told.out
+    told = chainsec("replay", log, "--mapping", "generic_csv", "--run", tmp_path / "run")
+    assert told.code == 0
+    notes = json.loads((tmp_path / "run" / "report.json").read_text())["requests"]["notes"]
+    assert any("field action: 2 words" in note for note in notes)
+
+
+def test_studies_are_listed_whole_however_narrow_the_terminal(chainsec, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "40")
+    lines = chainsec("model", "evaluate", "--list").out.splitlines()
+    assert len(lines) == len(find_studies([]))
+    assert "traffic: " in lines[2]
+    assert lines[2].endswith("; reads nsl_kdd")
+
+
+def test_a_line_has_one_colour_in_all_plots_of_a_study():
+    def plot(kind, *names):
+        return Plot(kind, "Coins", "x", "y", tuple(Line(name, (0.0, 1.0), (0.0, 1.0)) for name in names))
+
+    few = replace(OUTCOME, plots=(plot("roc", "a", "b"), plot("calibration", "b")))
+    page = draw_page([few])
+    assert "Coins: caught against refused" in page
+    assert "Coins: what a score means" in page
+    colours = {name: model_page._draw(plot("roc", name), "x", {"b": "orange"}).svg for name in "ab"}
+    assert colours["a"] != colours["b"].replace(">b<", ">a<")
+
+
+def test_a_plot_of_many_lines_becomes_several():
+    many = Plot("other", "Coins", "x", "y", tuple(Line(f"line {n}", (0.0, 1.0), (0.0, 1.0)) for n in range(12)))
+    assert [len(part.lines) for part in model_page._split(many)] == [5, 5, 2]
 
 
 def test_a_page_of_nothing_is_a_page():
