@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -46,14 +47,6 @@ class Weight(NamedTuple):
     least: float
     most: float
 
-    def at(self, value: float) -> float:
-        """Return what a value of the feature adds to the margin.
-
-        >>> Weight(2.0, 1.0, least=0.0, most=3.0).at(2.0), Weight(2.0, 1.0, least=0.0, most=3.0).at(90.0)
-        (2.0, 4.0)
-        """
-        return self.weight * (min(max(value, self.least), self.most) - self.mean)
-
 
 @dataclass(frozen=True)
 class LogisticPart:
@@ -75,13 +68,19 @@ class LogisticPart:
 
     def contributions(self, features: Mapping[str, float]) -> dict[str, float]:
         """Return what each feature adds to the margin."""
-        return {name: weight.at(features[name]) for name, weight in self.weights.items()}
+        row = np.array([features[name] for name in self.weights])
+        return dict(zip(self.weights, self.contributions_of(row[None]).ravel().tolist(), strict=True))
 
     def contributions_of(self, rows: Matrix) -> Matrix:
         """Return ``contributions`` of many requests; shape (n_rows, n_weights), columns in the order of ``weights``."""
-        weights, means, least, most = np.array([*self.weights.values()]).reshape(-1, 4).T
+        weights, means, least, most = self._columns
         added: Matrix = weights * (np.minimum(np.maximum(rows, least), most) - means)
         return added
+
+    @cached_property
+    def _columns(self) -> Matrix:
+        """Weights, means, least and most; shape (4, n_weights)."""
+        return np.array([*self.weights.values()]).reshape(-1, 4).T.copy()
 
     def margin(self, features: Mapping[str, float]) -> float:
         """Return the logit before calibration."""
