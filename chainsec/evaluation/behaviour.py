@@ -116,10 +116,11 @@ class BehaviourStudy:
                 "AUC of how often a person stood in the rows before (used by nothing)",
                 auc, labels, _count_earlier(data), seed, groups=data.people,
             ),
-            Figure("hospital: attacks found in uses", new.found_rate),
-            Figure("hospital: the same without pace and conduct", old.found_rate),
-            Figure("hospital: false alarms of a requester in 30 days", new.false_alarm_rate, lower_is_better=True),
-            Figure("hospital: the same without pace and conduct", old.false_alarm_rate, lower_is_better=True),
+            Figure("hospital: attacks found in uses", new.found_rate, undefended=old.found_rate),
+            Figure(
+                "hospital: false alarms of a requester in 30 days",
+                new.false_alarm_rate, lower_is_better=True, undefended=old.false_alarm_rate,
+            ),
         )  # fmt: skip
         before, after = old.found_by_attack(), new.found_by_attack()
         return Outcome(
@@ -133,7 +134,8 @@ class BehaviourStudy:
                 f"besides, {_FOLDS} folds over all rows with no person on both sides. A day is judged by itself, "
                 "whosever it is; its surprise without labels is among its figures: each day is scored before it is "
                 f"learned, and the most surprising {self.withheld_rate:.0%} so far are not learned. Hospitals: all is "
-                "granted, off chain, after their history. Intervals over people."
+                "granted, off chain, after their history; the defence is to judge pace and conduct. "
+                "Intervals over people."
             ),
             seed=seed,
             figures=figures,
