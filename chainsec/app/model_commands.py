@@ -184,7 +184,7 @@ def score(
 
         def explain(record: int, features: Mapping[str, float]) -> None:
             named = list_reasons(features, model, reasons) if reasons else []
-            told[record] = "; ".join(f"{moved:+.3f} {words}" for _, moved, words in named)
+            told[record] = "; ".join(f"{words} ({moved:+.3f})" for _, moved, words in named)
 
         scores = score_rows(model, rows, learn_after=learn_after, on_scored=explain, on_step=progress.on_step)
     written = StringIO()

@@ -172,7 +172,7 @@ def test_reasons_stand_in_a_third_column_and_leave_the_scores_as_they_are(chains
     rows = list(csv.reader(told.open(newline="")))
     assert rows[0] == ["row", "score", "reasons"]
     assert [row[:2] for row in rows] == list(csv.reader(plain.open(newline="")))
-    assert all(1 <= len(row[2].split("; ")) <= 2 and row[2][0] in "+-" for row in rows[1:])
+    assert all(1 <= len(row[2].split("; ")) <= 2 and row[2][0].isalpha() for row in rows[1:])
 
 
 def test_what_is_read_from_is_not_written_over(chainsec, trained):
